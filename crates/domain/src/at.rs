@@ -14,8 +14,8 @@ pub struct InvalidAt;
 impl At {
     /// 1970-01-01T00:00:00Z.
     pub const MIN: At = At(0);
-    /// The last millisecond of the year 9999.
-    pub const MAX: At = At(253_402_300_799_999);
+    /// The last moment that is in the year 9999 in every time zone: 9999-12-30T22:00:00.999Z.
+    pub const MAX: At = At(253_402_207_200_999);
 
     /// A moment from UNIX milliseconds.
     pub fn from_millis(millis: i64) -> Result<At, InvalidAt> {
@@ -55,7 +55,12 @@ impl At {
 
 impl fmt::Debug for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "At({}.{:03})", self.0.div_euclid(1000), self.0.rem_euclid(1000))
+        write!(
+            f,
+            "At({}.{:03})",
+            self.0.div_euclid(1000),
+            self.0.rem_euclid(1000)
+        )
     }
 }
 

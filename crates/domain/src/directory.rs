@@ -77,7 +77,10 @@ impl Directory {
 
     /// Who is now a member of the team; nobody when there is no such team.
     pub fn members(&self, id: &TeamId) -> impl Iterator<Item = &RepId> {
-        self.teams.get(id).into_iter().flat_map(|team| &team.members)
+        self.teams
+            .get(id)
+            .into_iter()
+            .flat_map(|team| &team.members)
     }
 
     /// Members that no representative entry describes, each with its team: a faulty document.

@@ -123,7 +123,10 @@ impl EventType {
 
     /// The type with this number.
     pub fn from_number(number: u32) -> Option<EventType> {
-        EventType::ALL.iter().copied().find(|t| t.number() == number)
+        EventType::ALL
+            .iter()
+            .copied()
+            .find(|t| t.number() == number)
     }
 }
 
@@ -475,7 +478,9 @@ impl RecordingKind {
 
     /// The kind with exactly this name.
     pub fn parse(name: &str) -> Option<RecordingKind> {
-        RecordingKind::ALL.into_iter().find(|kind| kind.name() == name)
+        RecordingKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
@@ -495,7 +500,10 @@ mod tests {
     #[test]
     fn the_table_has_the_34_documented_types_and_53_in_all() {
         assert_eq!(EventType::ALL.len(), 53);
-        assert_eq!(EventType::ALL.iter().filter(|t| t.is_documented()).count(), 34);
+        assert_eq!(
+            EventType::ALL.iter().filter(|t| t.is_documented()).count(),
+            34
+        );
     }
 
     #[test]

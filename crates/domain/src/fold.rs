@@ -27,15 +27,23 @@ pub enum Moment {
 /// `lseq` is the number the store gave the session when it was first seen.
 pub fn fold(lseq: u64, events: Vec<Event>, moment: Moment) -> Option<Session> {
     let mut seen = HashSet::new();
-    let mut events: Vec<Event> =
-        events.into_iter().filter(|event| seen.insert(event.id.clone())).collect();
+    let mut events: Vec<Event> = events
+        .into_iter()
+        .filter(|event| seen.insert(event.id.clone()))
+        .collect();
     events.sort_by_key(|event| event.at);
     let first = events.first()?.at;
     let last = events.last()?.at;
     let lsid: Lsid = events.first()?.lsid.clone();
 
-    let of_type = |kind| events.iter().filter(move |event: &&Event| event.kind == kind);
-    let start = of_type(EventType::SessionStart).next().map_or(first, |event| event.at);
+    let of_type = |kind| {
+        events
+            .iter()
+            .filter(move |event: &&Event| event.kind == kind)
+    };
+    let start = of_type(EventType::SessionStart)
+        .next()
+        .map_or(first, |event| event.at);
     let state = match (of_type(EventType::SessionEnd).next_back(), moment) {
         (Some(end), _) => State::Ended { at: end.at },
         (None, Moment::Now(_)) => State::Running,
@@ -49,7 +57,11 @@ pub fn fold(lseq: u64, events: Vec<Event>, moment: Moment) -> Option<Session> {
     };
     let starts = || of_type(EventType::SessionStart).filter_map(|event| event.session.as_deref());
     let files = |kinds: [EventType; 2]| -> u64 {
-        events.iter().filter(|e| kinds.contains(&e.kind)).map(Event::n_files).sum()
+        events
+            .iter()
+            .filter(|e| kinds.contains(&e.kind))
+            .map(Event::n_files)
+            .sum()
     };
     let (customer_surveys, rep_surveys) = match state {
         State::Ended { .. } => (
@@ -88,10 +100,14 @@ pub fn fold(lseq: u64, events: Vec<Event>, moment: Moment) -> Option<Session> {
 /// The last External Key event's key, or else the one Session Start carried.
 fn external_key(events: &[Event]) -> String {
     let told = |event: &Event| -> Option<String> {
-        let context = event.session.as_ref().and_then(|session| session.external_key.clone());
+        let context = event
+            .session
+            .as_ref()
+            .and_then(|session| session.external_key.clone());
         let in_data = || {
             let mut data = event.data.iter();
-            data.find(|(name, _)| name == "external_key").map(|(_, value)| value.clone())
+            data.find(|(name, _)| name == "external_key")
+                .map(|(_, value)| value.clone())
         };
         let in_body = || match &event.body {
             Some(crate::Body::Text(text)) => Some(text.clone()),
@@ -103,9 +119,15 @@ fn external_key(events: &[Event]) -> String {
         }
     };
     let last = |wanted: EventType| {
-        events.iter().rev().filter(|event| event.kind == wanted).find_map(told)
+        events
+            .iter()
+            .rev()
+            .filter(|event| event.kind == wanted)
+            .find_map(told)
     };
-    last(EventType::ExternalKey).or_else(|| last(EventType::SessionStart)).unwrap_or_default()
+    last(EventType::ExternalKey)
+        .or_else(|| last(EventType::SessionStart))
+        .unwrap_or_default()
 }
 
 /// The latest value of each custom field, in order of first mention.
@@ -113,7 +135,10 @@ fn custom_attributes(events: &[Event]) -> Vec<CustomAttribute> {
     let mut attributes: Vec<CustomAttribute> = Vec::new();
     let contexts = events.iter().filter_map(|event| event.session.as_deref());
     for attribute in contexts.flat_map(|context: &SessionContext| &context.custom_attributes) {
-        match attributes.iter_mut().find(|known| known.code_name == attribute.code_name) {
+        match attributes
+            .iter_mut()
+            .find(|known| known.code_name == attribute.code_name)
+        {
             Some(known) => {
                 known.value.clone_from(&attribute.value);
                 if attribute.display_name.is_some() {
@@ -129,8 +154,10 @@ fn custom_attributes(events: &[Event]) -> Vec<CustomAttribute> {
 fn recordings(events: &[Event]) -> Recordings {
     let instances = |kind: RecordingKind| -> Vec<u32> {
         let of_kind = events.iter().filter_map(|event| event.recording);
-        let mut found: Vec<u32> =
-            of_kind.filter(|recording| recording.kind == kind).map(|r| r.instance).collect();
+        let mut found: Vec<u32> = of_kind
+            .filter(|recording| recording.kind == kind)
+            .map(|r| r.instance)
+            .collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -146,14 +173,21 @@ fn recordings(events: &[Event]) -> Recordings {
 fn customers(events: &[Event]) -> Vec<CustomerEntry> {
     let mut found: Vec<Customer> = Vec::new();
     for customer in events.iter().filter_map(|event| event.customer.as_deref()) {
-        if found.iter().all(|known| known.gsnumber != customer.gsnumber) {
+        if found
+            .iter()
+            .all(|known| known.gsnumber != customer.gsnumber)
+        {
             found.push(customer.clone());
         }
     }
     for actor in actors(events, ActorKind::Customer) {
         if found.iter().all(|known| known.gsnumber != actor.gsnumber) {
             let name = actor.name.clone().unwrap_or_default();
-            found.push(Customer { gsnumber: actor.gsnumber, username: name, ..Customer::default() });
+            found.push(Customer {
+                gsnumber: actor.gsnumber,
+                username: name,
+                ..Customer::default()
+            });
         }
     }
     let entry = |(idx, customer)| CustomerEntry {
@@ -164,7 +198,9 @@ fn customers(events: &[Event]) -> Vec<CustomerEntry> {
 }
 
 fn actors(events: &[Event], kind: ActorKind) -> impl Iterator<Item = &crate::Actor> {
-    let parties = events.iter().flat_map(|event| [&event.performed_by, &event.destination]);
+    let parties = events
+        .iter()
+        .flat_map(|event| [&event.performed_by, &event.destination]);
     parties.flatten().filter(move |actor| actor.kind == kind)
 }
 
@@ -180,7 +216,11 @@ fn reps(events: &[Event], until: At) -> Vec<RepEntry> {
         if owners.last() == Some(&gsnumber) {
             return Role::PrimaryOwner;
         }
-        if owners.contains(&gsnumber) { Role::Owner } else { Role::Member }
+        if owners.contains(&gsnumber) {
+            Role::Owner
+        } else {
+            Role::Member
+        }
     };
     let spans = spans(events, until);
     let entry = |gsnumber: u32, person: Person| RepEntry {
@@ -191,9 +231,15 @@ fn reps(events: &[Event], until: At) -> Vec<RepEntry> {
     };
 
     let mut found: Vec<RepEntry> = Vec::new();
-    for joined in events.iter().filter_map(|event| event.representative.as_deref()) {
+    for joined in events
+        .iter()
+        .filter_map(|event| event.representative.as_deref())
+    {
         if found.iter().all(|known| known.gsnumber != joined.gsnumber) {
-            found.push(entry(joined.gsnumber, Person::Joined(Box::new(joined.clone()))));
+            found.push(entry(
+                joined.gsnumber,
+                Person::Joined(Box::new(joined.clone())),
+            ));
         }
     }
     for actor in actors(events, ActorKind::Representative) {
@@ -254,7 +300,10 @@ fn teams(events: &[Event]) -> Vec<TeamEntry> {
                     known.team.name.clone_from(&team.name);
                 }
             }
-            None => found.push(TeamEntry { team: team.clone(), rank: Rank::Primary }),
+            None => found.push(TeamEntry {
+                team: team.clone(),
+                rank: Rank::Primary,
+            }),
         }
     }
     found
@@ -271,7 +320,10 @@ fn surveys(events: &[Event], kind: EventType) -> Vec<SurveyEntry> {
             Some(SurveyEntry {
                 at: event.at,
                 by,
-                gsnumber: event.performed_by.as_ref().map_or(0, |actor| actor.gsnumber),
+                gsnumber: event
+                    .performed_by
+                    .as_ref()
+                    .map_or(0, |actor| actor.gsnumber),
                 survey: event.survey.as_deref()?.clone(),
             })
         })

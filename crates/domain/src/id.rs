@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn an_id_of_the_greatest_length_is_taken_and_one_more_is_not() {
         assert!(Lsid::parse(&"a".repeat(64)).is_ok());
-        assert_eq!(Lsid::parse(&"a".repeat(65)), Err(InvalidId::Long { max: 64 }));
+        assert_eq!(
+            Lsid::parse(&"a".repeat(65)),
+            Err(InvalidId::Long { max: 64 })
+        );
         assert_eq!(Lsid::parse(""), Err(InvalidId::Empty));
         assert!(EventId::parse(&"é".repeat(128)).is_ok());
         assert!(EventId::parse(&"é".repeat(129)).is_err());

@@ -19,8 +19,8 @@ pub use at::{At, InvalidAt};
 pub use directory::{CustomField, Directory, Issue, Representative, Site, Team};
 pub use event::{
     Actor, ActorKind, Body, Category, CustomAttribute, Customer, CustomerInfo, Event, EventType,
-    FileEntry, Invitation, JumpGroup, Joined, Named, Question, Recording, RecordingKind, SessionContext,
-    Survey, TeamRef, Text, UnknownEventType,
+    FileEntry, Invitation, Joined, JumpGroup, Named, Question, Recording, RecordingKind,
+    SessionContext, Survey, TeamRef, Text, UnknownEventType,
 };
 pub use fold::{Moment, fold};
 pub use id::{CodeName, EventId, InvalidId, Lsid, RepId, SiteId, TeamId};

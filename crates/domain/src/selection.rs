@@ -19,7 +19,9 @@ impl Window {
     /// Whether a time of this second lies inside.
     pub fn has(&self, secs: i64) -> bool {
         let after_from = self.from.millis() <= secs.saturating_mul(1000);
-        let before_until = self.until.is_none_or(|until| secs.saturating_mul(1000) < until.millis());
+        let before_until = self
+            .until
+            .is_none_or(|until| secs.saturating_mul(1000) < until.millis());
         after_from && before_until
     }
 }
@@ -73,9 +75,15 @@ mod tests {
             from: At::from_secs(100).unwrap(),
             until: Some(At::from_secs(200).unwrap()),
         };
-        let inside: Vec<i64> = [99, 100, 199, 200].into_iter().filter(|s| window.has(*s)).collect();
+        let inside: Vec<i64> = [99, 100, 199, 200]
+            .into_iter()
+            .filter(|s| window.has(*s))
+            .collect();
         assert_eq!(inside, [100, 199]);
-        let open = Window { from: At::from_secs(100).unwrap(), until: None };
+        let open = Window {
+            from: At::from_secs(100).unwrap(),
+            until: None,
+        };
         assert!(open.has(i64::MAX));
     }
 }

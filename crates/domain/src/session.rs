@@ -1,7 +1,7 @@
 //! A session as a report shows it: what [`crate::fold`] makes of events.
 
 use crate::{
-    ActorKind, At, CustomAttribute, Customer, Event, JumpGroup, Joined, Lsid, Named, SiteId,
+    ActorKind, At, CustomAttribute, Customer, Event, Joined, JumpGroup, Lsid, Named, SiteId,
     Survey, TeamRef,
 };
 

@@ -39,14 +39,20 @@ impl Summary {
             self.teams.insert(team.id.clone());
         }
         if let Some(joined) = &event.representative
-            && self.joined.get(&joined.gsnumber).is_none_or(|(earlier, _)| at < *earlier)
+            && self
+                .joined
+                .get(&joined.gsnumber)
+                .is_none_or(|(earlier, _)| at < *earlier)
         {
             self.joined.insert(joined.gsnumber, (at, joined.id.clone()));
         }
         match event.kind {
             EventType::SessionStart => {
                 self.started = Some(self.started.map_or(at, |started| started.min(at)));
-                let site = event.session.as_ref().and_then(|session| session.public_site.as_ref());
+                let site = event
+                    .session
+                    .as_ref()
+                    .and_then(|session| session.public_site.as_ref());
                 if let Some((id, _)) = site
                     && self.site.as_ref().is_none_or(|(earlier, _)| at < *earlier)
                 {
@@ -66,13 +72,18 @@ impl Summary {
 
     /// User ids of the representatives who ever owned the session.
     pub fn owner_ids(&self) -> BTreeSet<&RepId> {
-        let joined = self.owners.iter().filter_map(|gsnumber| self.joined.get(gsnumber));
+        let joined = self
+            .owners
+            .iter()
+            .filter_map(|gsnumber| self.joined.get(gsnumber));
         joined.map(|(_, id)| id).collect()
     }
 
     /// The public site; the default one when no Session Start named another.
     pub fn site_id(&self) -> SiteId {
-        self.site.as_ref().map_or_else(SiteId::default_site, |(_, id)| id.clone())
+        self.site
+            .as_ref()
+            .map_or_else(SiteId::default_site, |(_, id)| id.clone())
     }
 }
 

@@ -1,1 +1,26 @@
-//! .
+//! Questions about sessions, and the look of their answers.
+//!
+//! Everything here is pure: parameters in, bytes out. What a session *is* stands in
+//! `debrief-domain`; who may ask, and where sessions are kept, is not known here.
+
+mod answer;
+mod ask;
+mod column;
+mod dialect;
+mod element;
+mod link;
+mod read;
+mod sealed;
+mod time;
+mod write;
+
+pub use answer::{Answer, Coding, Format, Head};
+pub use ask::{Fault, Faults, Params, Query, ReportKind, ask};
+pub use column::{COLUMNS, Column, Kind};
+pub use dialect::{DIALECTS, Dialect};
+pub use element::{Attribute, Element, Node};
+pub use link::{DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, Verdict};
+pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
+pub use sealed::{Level, Sealed, SealedError, Sealer, ShowsTeams};
+pub use time::{iso, parse_iso};
+pub use write::{Parts, session_parts};

@@ -11,11 +11,20 @@ fn at(secs: i64) -> At {
 }
 
 fn event(id: &str, secs: i64, kind: EventType) -> Event {
-    Event::new(EventId::parse(id).unwrap(), Lsid::parse("s1").unwrap(), at(secs), kind)
+    Event::new(
+        EventId::parse(id).unwrap(),
+        Lsid::parse("s1").unwrap(),
+        at(secs),
+        kind,
+    )
 }
 
 fn rep(gsnumber: u32) -> Actor {
-    Actor { kind: ActorKind::Representative, gsnumber, name: None }
+    Actor {
+        kind: ActorKind::Representative,
+        gsnumber,
+        name: None,
+    }
 }
 
 fn joined(gsnumber: u32, id: &str) -> Option<Box<Joined>> {
@@ -36,19 +45,46 @@ fn joined(gsnumber: u32, id: &str) -> Option<Box<Joined>> {
 }
 
 fn team(id: &str) -> Option<TeamRef> {
-    Some(TeamRef { id: TeamId::parse(id).unwrap(), name: Some(format!("Team {id}")) })
+    Some(TeamRef {
+        id: TeamId::parse(id).unwrap(),
+        name: Some(format!("Team {id}")),
+    })
 }
 
 fn story() -> Vec<Event> {
     vec![
-        Event { team: team("1"), ..event("a", 0, EventType::SessionStart) },
-        Event { representative: joined(21, "7"), ..event("b", 10, EventType::ConferenceMemberAdded) },
-        Event { destination: Some(rep(21)), ..event("c", 11, EventType::ConferenceOwnerChanged) },
-        Event { representative: joined(22, "8"), ..event("d", 20, EventType::ConferenceMemberAdded) },
-        Event { team: team("2"), ..event("e", 30, EventType::SessionTransferredToQueue) },
-        Event { destination: Some(rep(22)), ..event("f", 40, EventType::ConferenceOwnerChanged) },
-        Event { performed_by: Some(rep(21)), ..event("g", 50, EventType::ConferenceMemberDeparted) },
-        Event { representative: joined(23, "7"), ..event("h", 60, EventType::ConferenceMemberAdded) },
+        Event {
+            team: team("1"),
+            ..event("a", 0, EventType::SessionStart)
+        },
+        Event {
+            representative: joined(21, "7"),
+            ..event("b", 10, EventType::ConferenceMemberAdded)
+        },
+        Event {
+            destination: Some(rep(21)),
+            ..event("c", 11, EventType::ConferenceOwnerChanged)
+        },
+        Event {
+            representative: joined(22, "8"),
+            ..event("d", 20, EventType::ConferenceMemberAdded)
+        },
+        Event {
+            team: team("2"),
+            ..event("e", 30, EventType::SessionTransferredToQueue)
+        },
+        Event {
+            destination: Some(rep(22)),
+            ..event("f", 40, EventType::ConferenceOwnerChanged)
+        },
+        Event {
+            performed_by: Some(rep(21)),
+            ..event("g", 50, EventType::ConferenceMemberDeparted)
+        },
+        Event {
+            representative: joined(23, "7"),
+            ..event("h", 60, EventType::ConferenceMemberAdded)
+        },
         event("i", 100, EventType::SessionEnd),
     ]
 }
@@ -67,21 +103,40 @@ fn owners_members_spans_and_teams_come_out_of_the_story() {
     let session = fold_at(story(), 500);
     assert_eq!(session.state, State::Ended { at: at(100) });
     assert_eq!(session.seconds, 100);
-    let reps: Vec<_> = session.reps.iter().map(|r| (r.gsnumber, r.role, r.seconds_involved)).collect();
+    let reps: Vec<_> = session
+        .reps
+        .iter()
+        .map(|r| (r.gsnumber, r.role, r.seconds_involved))
+        .collect();
     assert_eq!(
         reps,
-        [(21, Role::Owner, 40), (22, Role::PrimaryOwner, 80), (23, Role::Member, 40)]
+        [
+            (21, Role::Owner, 40),
+            (22, Role::PrimaryOwner, 80),
+            (23, Role::Member, 40)
+        ]
     );
-    let teams: Vec<_> = session.teams.iter().map(|t| (t.team.id.as_str(), t.rank)).collect();
+    let teams: Vec<_> = session
+        .teams
+        .iter()
+        .map(|t| (t.team.id.as_str(), t.rank))
+        .collect();
     assert_eq!(teams, [("1", Rank::Other), ("2", Rank::Primary)]);
 }
 
 #[test]
 fn a_team_that_gets_the_session_back_is_primary_again_and_listed_once() {
     let mut events = story();
-    events.push(Event { team: team("1"), ..event("j", 70, EventType::SessionAssigned) });
+    events.push(Event {
+        team: team("1"),
+        ..event("j", 70, EventType::SessionAssigned)
+    });
     let session = fold_at(events, 500);
-    let teams: Vec<_> = session.teams.iter().map(|t| (t.team.id.as_str(), t.rank)).collect();
+    let teams: Vec<_> = session
+        .teams
+        .iter()
+        .map(|t| (t.team.id.as_str(), t.rank))
+        .collect();
     assert_eq!(teams, [("1", Rank::Primary), ("2", Rank::Other)]);
 }
 
@@ -102,24 +157,36 @@ fn a_clock_that_went_backwards_gives_no_negative_length() {
     let mut events = story();
     events.pop();
     assert_eq!(fold_at(events, -500).seconds, 60);
-    let end_before_start =
-        vec![event("a", 10, EventType::SessionStart), event("b", 5, EventType::SessionEnd)];
+    let end_before_start = vec![
+        event("a", 10, EventType::SessionStart),
+        event("b", 5, EventType::SessionEnd),
+    ];
     assert_eq!(fold_at(end_before_start, 20).seconds, 0);
 }
 
 #[test]
 fn files_are_counted_by_name_and_failed_ones_are_not() {
     let mut events = story();
-    let file = |name: &str| FileEntry { name: name.into(), size: 1 };
+    let file = |name: &str| FileEntry {
+        name: name.into(),
+        size: 1,
+    };
     let listed = vec![file("x"), file("y"), file("z")];
-    events.push(Event { files: listed, ..event("u1", 1, EventType::FileUpload) });
+    events.push(Event {
+        files: listed,
+        ..event("u1", 1, EventType::FileUpload)
+    });
     events.push(event("u2", 2, EventType::FileDownload));
     events.push(event("u3", 3, EventType::FileUploadFailed));
     events.push(event("u4", 4, EventType::FileMoved));
     events.push(event("u5", 5, EventType::FileDeleted));
     events.push(event("u6", 6, EventType::FileDeleted));
     let session = fold_at(events, 500);
-    let counts = (session.n_file_transfers, session.n_file_moves, session.n_file_deletes);
+    let counts = (
+        session.n_file_transfers,
+        session.n_file_moves,
+        session.n_file_deletes,
+    );
     assert_eq!(counts, (4, 1, 2));
 }
 
@@ -142,8 +209,14 @@ fn the_last_external_key_event_wins_over_session_start() {
 #[test]
 fn a_survey_shows_only_once_the_session_has_ended() {
     let survey = Event {
-        performed_by: Some(Actor { kind: ActorKind::Customer, gsnumber: 5, name: None }),
-        survey: Some(Box::new(Survey { questions: vec![Question::default()] })),
+        performed_by: Some(Actor {
+            kind: ActorKind::Customer,
+            gsnumber: 5,
+            name: None,
+        }),
+        survey: Some(Box::new(Survey {
+            questions: vec![Question::default()],
+        })),
         ..event("s", 99, EventType::CustomerExitSurvey)
     };
     let mut events = story();
@@ -156,8 +229,14 @@ fn a_survey_shows_only_once_the_session_has_ended() {
 #[test]
 fn every_representative_that_events_mention_is_in_the_list() {
     let mut events = story();
-    let stranger = Actor { name: Some("Stranger".into()), ..rep(99) };
-    events.push(Event { performed_by: Some(stranger), ..event("x", 44, EventType::ChatMessage) });
+    let stranger = Actor {
+        name: Some("Stranger".into()),
+        ..rep(99)
+    };
+    events.push(Event {
+        performed_by: Some(stranger),
+        ..event("x", 44, EventType::ChatMessage)
+    });
     let session = fold_at(events, 500);
     let last = session.reps.last().unwrap();
     assert_eq!((last.gsnumber, last.display_name()), (99, "Stranger"));
@@ -168,16 +247,21 @@ fn any_event(idx: usize) -> impl Strategy<Value = Event> {
     let parties = prop::option::of((0u32..4).prop_map(rep));
     let numbered = prop::option::of((0u32..4, 0u32..3));
     let in_team = prop::option::of(0u32..3);
-    (0..EventType::ALL.len(), 0i64..1000, parties, numbered, in_team).prop_map(
-        move |(kind, secs, destination, who, in_team)| Event {
+    (
+        0..EventType::ALL.len(),
+        0i64..1000,
+        parties,
+        numbered,
+        in_team,
+    )
+        .prop_map(move |(kind, secs, destination, who, in_team)| Event {
             // The index makes times distinct: order by arrival is not what the law is about.
             at: At::from_millis(at(secs).millis() + idx as i64).unwrap(),
             destination,
             representative: who.and_then(|(gsnumber, id)| joined(gsnumber, &id.to_string())),
             team: in_team.and_then(|id| team(&id.to_string())),
             ..event(&format!("e{idx}"), secs, EventType::ALL[kind])
-        },
-    )
+        })
 }
 
 fn any_events() -> impl Strategy<Value = Vec<Event>> {

@@ -1,0 +1,288 @@
+//! An answer put together out of sessions, as a stream of bytes in any of its formats.
+
+use flate2::{Compress, FlushCompress};
+
+use crate::column::{csv_header, csv_row};
+use crate::dialect::{Dialect, ROOT_END};
+use crate::link::Links;
+use crate::read::read_own;
+use crate::sealed::{Inflater, Level, Sealed, SealedError, crc, deflate};
+use crate::write::{Parts, json_session};
+
+/// What sessions are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The vendor's XML.
+    Xml,
+    /// One JSON object with a list of sessions.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+    /// One row per session.
+    Csv,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 4] = [Format::Xml, Format::Json, Format::Ndjson, Format::Csv];
+
+    /// The word in the parameter `format`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Xml => "xml",
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Csv => "csv",
+        }
+    }
+
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Format::Xml => "text/xml; charset=utf-8",
+            Format::Json => "application/json",
+            Format::Ndjson => "application/x-ndjson",
+            Format::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+}
+
+/// How the bytes travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As they are.
+    Identity,
+    /// As one gzip member.
+    Gzip,
+}
+
+/// What stands above the first session.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// The dialect spoken.
+    pub dialect: &'static Dialect,
+    /// The namespace of the report's elements.
+    pub namespace: &'a str,
+    /// The cursor of a `changed_since` report.
+    pub next: Option<u64>,
+}
+
+/// An answer in the making. Bytes are appended to the caller's buffer, which may be sent and
+/// emptied between calls.
+pub struct Answer {
+    format: Format,
+    namespace: String,
+    gzip: Option<Gzip>,
+    inflater: Inflater,
+    n_sessions: u64,
+    scratch: Vec<u8>,
+}
+
+impl Answer {
+    /// Begins an answer with whatever stands above the first session.
+    pub fn begin(head: Head<'_>, format: Format, coding: Coding, out: &mut Vec<u8>) -> Answer {
+        let mut answer = Answer {
+            format,
+            namespace: head.namespace.into(),
+            gzip: match coding {
+                Coding::Identity => None,
+                Coding::Gzip => Some(Gzip::begin(out)),
+            },
+            inflater: Inflater::new(),
+            n_sessions: 0,
+            scratch: Vec::new(),
+        };
+        let mut text = Vec::new();
+        match format {
+            Format::Xml => head
+                .dialect
+                .root_start(head.namespace, head.next, &mut text),
+            Format::Json => text.extend_from_slice(b"{\"sessions\":[\n"),
+            Format::Ndjson => {}
+            Format::Csv => text = csv_header(),
+        }
+        answer.put(&text, out);
+        answer
+    }
+
+    /// Appends a sealed session.
+    pub fn sealed(
+        &mut self,
+        sealed: &Sealed<'_>,
+        links: &Links,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealedError> {
+        self.n_sessions += 1;
+        let mut linked = std::mem::take(&mut self.scratch);
+        linked.clear();
+        let result = self.sealed_with(sealed, links, &mut linked, out);
+        self.scratch = linked;
+        result
+    }
+
+    fn sealed_with(
+        &mut self,
+        sealed: &Sealed<'_>,
+        links: &Links,
+        linked: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealedError> {
+        if self.format != Format::Xml {
+            self.inflater.inflate(&sealed.head, linked)?;
+            links.write(sealed.lsid, &sealed.pieces()?, linked);
+            self.inflater.inflate(&sealed.tail, linked)?;
+            return self.reclothe(linked, out);
+        }
+        if !sealed.links.is_empty() {
+            links.write(sealed.lsid, &sealed.pieces()?, linked);
+        }
+        match &mut self.gzip {
+            Some(gzip) => {
+                gzip.splice(
+                    sealed.head.open(),
+                    sealed.head.len,
+                    sealed.head.crc,
+                    sealed.head.operator,
+                    out,
+                );
+                gzip.store(linked, out);
+                gzip.splice(
+                    sealed.tail.open(),
+                    sealed.tail.len,
+                    sealed.tail.crc,
+                    sealed.tail.operator,
+                    out,
+                );
+            }
+            None => {
+                self.inflater.inflate(&sealed.head, out)?;
+                out.extend_from_slice(linked);
+                self.inflater.inflate(&sealed.tail, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a session that is not sealed.
+    pub fn parts(
+        &mut self,
+        parts: &Parts,
+        links: &Links,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealedError> {
+        self.n_sessions += 1;
+        let mut text = parts.head.clone();
+        links.write(&parts.lsid, &parts.links, &mut text);
+        text.extend_from_slice(&parts.tail);
+        if self.format == Format::Xml {
+            self.put(&text, out);
+            return Ok(());
+        }
+        self.reclothe(&text, out)
+    }
+
+    /// Ends the answer.
+    pub fn end(mut self, out: &mut Vec<u8>) {
+        match self.format {
+            Format::Xml => self.put(ROOT_END, out),
+            Format::Json => self.put(b"]}\n", out),
+            Format::Ndjson | Format::Csv => {}
+        }
+        if let Some(gzip) = self.gzip {
+            gzip.end(out);
+        }
+    }
+
+    /// Appends a session, given as XML, in the answer's own format.
+    fn reclothe(&mut self, xml: &[u8], out: &mut Vec<u8>) -> Result<(), SealedError> {
+        let session = read_own(xml, &self.namespace).map_err(|_| SealedError::not_xml())?;
+        let mut text = Vec::new();
+        match self.format {
+            Format::Xml => text.extend_from_slice(xml),
+            Format::Json => {
+                if 1 < self.n_sessions {
+                    text.extend_from_slice(b",\n");
+                }
+                json_session(&session, &mut text);
+            }
+            Format::Ndjson => {
+                json_session(&session, &mut text);
+                text.push(b'\n');
+            }
+            Format::Csv => csv_row(&session, &mut text),
+        }
+        self.put(&text, out);
+        Ok(())
+    }
+
+    fn put(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        match &mut self.gzip {
+            Some(gzip) => gzip.compress(text, out),
+            None => out.extend_from_slice(text),
+        }
+    }
+}
+
+/// A gzip member (RFC 1952) in the making.
+struct Gzip {
+    compress: Compress,
+    crc: u32,
+    len: u32,
+}
+
+/// The longest stored block.
+const STORED_MAX: usize = 65_535;
+
+impl Gzip {
+    fn begin(out: &mut Vec<u8>) -> Gzip {
+        // No name, no time, unknown system: the same question has the same bytes.
+        out.extend_from_slice(&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]);
+        Gzip {
+            compress: Level::Once.compressor(),
+            crc: 0,
+            len: 0,
+        }
+    }
+
+    fn count(&mut self, len: u32, crc: u32, operator: u32) {
+        self.crc = crc::combine(self.crc, crc, operator);
+        self.len = self.len.wrapping_add(len);
+    }
+
+    /// Text that is compressed already.
+    fn splice(&mut self, open: &[u8], len: u32, crc: u32, operator: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(open);
+        self.count(len, crc, operator);
+    }
+
+    /// Text as stored blocks.
+    fn store(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        for block in text.chunks(STORED_MAX) {
+            let len = block.len() as u16;
+            out.push(0);
+            out.extend_from_slice(&len.to_le_bytes());
+            out.extend_from_slice(&(!len).to_le_bytes());
+            out.extend_from_slice(block);
+        }
+        self.count_text(text);
+    }
+
+    /// Text compressed on the way, so that anything may follow.
+    fn compress(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        deflate(&mut self.compress, text, FlushCompress::Full, out);
+        self.count_text(text);
+    }
+
+    fn count_text(&mut self, text: &[u8]) {
+        if !text.is_empty() {
+            let operator = crc::operator(text.len() as u64);
+            self.count(text.len() as u32, crc32fast::hash(text), operator);
+        }
+    }
+
+    fn end(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&crate::sealed::FINAL_BLOCK);
+        out.extend_from_slice(&self.crc.to_le_bytes());
+        out.extend_from_slice(&self.len.to_le_bytes());
+    }
+}

@@ -1,0 +1,445 @@
+//! Reads `session_list` documents of any size, one session at a time.
+//!
+//! Memory is bounded by the limits below, whatever the document says. A document type, a foreign
+//! entity, a wrong encoding or anything not well-formed is refused with line and column.
+
+mod imported;
+mod source;
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::{NamespaceResolver, PrefixDeclaration, ResolveResult};
+use quick_xml::reader::NsReader;
+
+use crate::element::{Attribute, Element, Node};
+use crate::write::{is_xml_char, is_xml_text};
+
+pub use imported::Imported;
+pub use source::Position;
+use source::Source;
+
+/// The limits on a document.
+pub mod limits {
+    /// Bytes of one tag, text or other token.
+    pub const TOKEN_BYTES_MAX: u64 = 16 << 20;
+    /// Bytes of one session.
+    pub const SESSION_BYTES_MAX: u64 = 128 << 20;
+    /// Elements in one session.
+    pub const SESSION_ELEMENTS_MAX: u64 = 8_000_000;
+    /// Elements around an element, and itself.
+    pub const DEPTH_MAX: usize = 64;
+    /// Attributes of one element.
+    pub const ATTRIBUTES_MAX: usize = 256;
+}
+use limits::*;
+
+/// Why a document was refused, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("line {}, column {}: {message}", position.line, position.column)]
+pub struct ReadError {
+    /// Where the faulty token begins.
+    pub position: Position,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Reads sessions out of a document.
+pub struct SessionReader<R> {
+    xml: NsReader<Source<R>>,
+    buffer: Vec<u8>,
+    stage: Stage,
+    /// Where the current token begins.
+    position: Position,
+    /// The root's namespace: the one whose elements are the report's own.
+    own: Option<Arc<str>>,
+    namespace_out: String,
+    passed_over: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Prolog,
+    Root,
+    Epilog,
+    Done,
+}
+
+impl<R: BufRead> SessionReader<R> {
+    /// A reader of one document. `namespace` is what the report calls its own elements; it is
+    /// needed where a foreign element has one of them in it.
+    pub fn new(reader: R, namespace: &str) -> SessionReader<R> {
+        let mut xml = NsReader::from_reader(Source::new(reader));
+        xml.config_mut().check_comments = true;
+        xml.config_mut().expand_empty_elements = true;
+        SessionReader {
+            xml,
+            buffer: Vec::new(),
+            stage: Stage::Prolog,
+            position: Position { line: 1, column: 1 },
+            own: None,
+            namespace_out: namespace.into(),
+            passed_over: 0,
+        }
+    }
+
+    /// Elements beside sessions that were passed over: nothing of a report stands there.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    /// Bytes read so far.
+    pub fn n_bytes(&self) -> u64 {
+        self.xml.buffer_position()
+    }
+
+    /// The next session; none at the end of a whole document.
+    pub fn next_session(&mut self) -> Result<Option<Imported>, ReadError> {
+        if self.stage == Stage::Done {
+            return Ok(None);
+        }
+        loop {
+            let token = self.token(TOKEN_BYTES_MAX)?;
+            match (self.stage, token) {
+                (_, Token::DocType) => return Err(self.error("a document type is not accepted")),
+                (Stage::Prolog, Token::Start(root, _)) if root.is_own("session_list") => {
+                    self.stage = Stage::Root;
+                }
+                (Stage::Prolog, Token::Start(root, _)) if root.is_own("error") => {
+                    let text = self.element(root)?.text();
+                    return Err(self.error(&format!("the document is an error answer: {text}")));
+                }
+                (Stage::Prolog, Token::Start(root, _)) => {
+                    let name = &root.name;
+                    let message = format!("expected the root `session_list`, found `{name}`");
+                    return Err(self.error(&message));
+                }
+                (Stage::Root, Token::Start(session, position)) if session.is_own("session") => {
+                    let element = self.element(session)?;
+                    let imported = Imported::new(element, &self.namespace_out);
+                    let refuse = |message| ReadError { position, message };
+                    return imported.map(Some).map_err(refuse);
+                }
+                (Stage::Root, Token::Start(error, position)) if error.is_own("error") => {
+                    let text = self.element(error)?.text();
+                    let message = format!("the document holds an error answer: {text}");
+                    return Err(ReadError { position, message });
+                }
+                (Stage::Root, Token::Start(other, _)) => {
+                    self.element(other)?;
+                    self.passed_over += 1;
+                }
+                (Stage::Root, Token::End) => self.stage = Stage::Epilog,
+                (Stage::Epilog, Token::Start(..)) => {
+                    return Err(self.error("a second root element"));
+                }
+                (_, Token::Text(text)) if text.trim_ascii().is_empty() => {}
+                (_, Token::Text(_)) => return Err(self.error("text outside of a session")),
+                (Stage::Prolog, Token::Eof) => return Err(self.error("the document is empty")),
+                (Stage::Root, Token::Eof) => {
+                    return Err(self.error("the document ends before `</session_list>`"));
+                }
+                (Stage::Epilog | Stage::Done, Token::Eof) => {
+                    self.stage = Stage::Done;
+                    return Ok(None);
+                }
+                (_, Token::Nothing) => {}
+                (Stage::Prolog | Stage::Epilog | Stage::Done, Token::End)
+                | (Stage::Done, Token::Start(..)) => {
+                    return Err(self.error("an end tag without its start tag"));
+                }
+            }
+        }
+    }
+
+    /// The rest of an element whose start tag has been read. A stack, not recursion, and bounded.
+    fn element(&mut self, start: Element) -> Result<Element, ReadError> {
+        let begin = self.n_bytes();
+        let mut open = vec![start];
+        let mut n_elements = 1;
+        loop {
+            let left = (begin + SESSION_BYTES_MAX).saturating_sub(self.n_bytes());
+            if left == 0 {
+                let message = format!("the session is longer than {SESSION_BYTES_MAX} bytes");
+                return Err(self.error(&message));
+            }
+            match self.token(left.min(TOKEN_BYTES_MAX))? {
+                Token::Start(element, _) => {
+                    // The root is open too.
+                    if DEPTH_MAX <= open.len() + 1 {
+                        return Err(self.error(&format!("more than {DEPTH_MAX} nested elements")));
+                    }
+                    n_elements += 1;
+                    if SESSION_ELEMENTS_MAX < n_elements {
+                        let message = format!("more than {SESSION_ELEMENTS_MAX} elements");
+                        return Err(self.error(&message));
+                    }
+                    open.push(element);
+                }
+                Token::Text(text) => {
+                    let Some(parent) = open.last_mut() else {
+                        continue;
+                    };
+                    match parent.children.last_mut() {
+                        Some(Node::Text(before)) => before.push_str(&text),
+                        Some(Node::Element(_)) | None => parent.children.push(Node::Text(text)),
+                    }
+                }
+                Token::End => {
+                    let Some(mut element) = open.pop() else {
+                        continue;
+                    };
+                    element.drop_insignificant_space();
+                    match open.last_mut() {
+                        Some(parent) => parent.children.push(Node::Element(element)),
+                        None => return Ok(element),
+                    }
+                }
+                Token::Eof => {
+                    let name = open.last().map_or("", |element| &element.name);
+                    return Err(self.error(&format!("the document ends inside `{name}`")));
+                }
+                Token::DocType => return Err(self.error("a document type is not accepted")),
+                Token::Nothing => {}
+            }
+        }
+    }
+
+    /// The next token of at most `bytes_max` bytes, checked and owned.
+    fn token(&mut self, bytes_max: u64) -> Result<Token, ReadError> {
+        self.buffer.clear();
+        self.position = self.xml.get_mut().begin_token(bytes_max);
+        let position = self.position;
+        let at = |message: String| ReadError { position, message };
+        let event = match self.xml.read_event_into(&mut self.buffer) {
+            Ok(event) => event,
+            Err(error) => return Err(at(sentence(&error))),
+        };
+        let checked = |text: String| match is_xml_text(&text) {
+            true => Ok(Token::Text(text)),
+            false => Err(at("a character that XML 1.0 does not permit".into())),
+        };
+        match event {
+            Event::Start(tag) => {
+                let resolver = self.xml.resolver();
+                let element = start(&tag, resolver, &mut self.own, self.stage).map_err(at)?;
+                Ok(Token::Start(element, position))
+            }
+            Event::Empty(_) => Err(at("an empty-element tag was not expanded".into())),
+            Event::End(_) => Ok(Token::End),
+            Event::Text(text) if text.contains("]]>") => Err(at("`]]>` in character data".into())),
+            Event::Text(text) => checked(text.xml10_content().into_owned()),
+            Event::CData(text) => checked(text.xml10_content().into_owned()),
+            Event::GeneralRef(reference) => {
+                let resolved = match &*reference {
+                    "amp" => Some('&'),
+                    "lt" => Some('<'),
+                    "gt" => Some('>'),
+                    "quot" => Some('"'),
+                    "apos" => Some('\''),
+                    name => {
+                        let refuse = || at(format!("the entity `&{name};` is not accepted"));
+                        let resolved = reference.resolve_char_ref().map_err(|_| refuse())?;
+                        Some(resolved.filter(|&c| is_xml_char(c)).ok_or_else(refuse)?)
+                    }
+                };
+                Ok(Token::Text(resolved.into_iter().collect()))
+            }
+            Event::Decl(declaration) => match declaration.encoding() {
+                Some(Ok(name)) if !is_utf8(&name) => {
+                    let name: String = name.chars().take(40).collect();
+                    Err(at(format!(
+                        "the encoding `{name}` is not accepted; expected UTF-8"
+                    )))
+                }
+                Some(Err(_)) => Err(at("a broken XML declaration".into())),
+                Some(Ok(_)) | None => Ok(Token::Nothing),
+            },
+            Event::DocType(_) => Ok(Token::DocType),
+            Event::Comment(_) | Event::PI(_) => Ok(Token::Nothing),
+            Event::Eof => Ok(Token::Eof),
+        }
+    }
+
+    fn error(&self, message: &str) -> ReadError {
+        ReadError {
+            position: self.position,
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads one session out of bytes that Debrief itself wrote.
+pub(crate) fn read_own(session: &[u8], namespace: &str) -> Result<Element, ReadError> {
+    let mut whole = b"<session_list xmlns=\"".to_vec();
+    crate::write::escape_attribute(namespace, &mut whole);
+    whole.extend_from_slice(b"\">");
+    whole.extend_from_slice(session);
+    let mut reader = SessionReader::new(&whole[..], namespace);
+    loop {
+        match (reader.stage, reader.token(TOKEN_BYTES_MAX)?) {
+            (Stage::Prolog, Token::Start(..)) => reader.stage = Stage::Root,
+            (_, Token::Start(session, _)) => return reader.element(session),
+            (_, Token::Eof) => return Err(reader.error("no session")),
+            (_, Token::End | Token::Text(_) | Token::DocType | Token::Nothing) => {}
+        }
+    }
+}
+
+enum Token {
+    Start(Element, Position),
+    End,
+    Text(String),
+    DocType,
+    Nothing,
+    Eof,
+}
+
+fn is_utf8(name: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii", "ascii"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// What the tokenizer complains of, cut to a readable length.
+fn sentence(error: &quick_xml::Error) -> String {
+    let text = match error {
+        quick_xml::Error::Io(cause) => cause.to_string(),
+        quick_xml::Error::Encoding(_) => "bytes that are not UTF-8".into(),
+        other => other.to_string(),
+    };
+    text.chars().take(300).collect()
+}
+
+/// An element of a start tag, with its namespace and its attributes.
+fn start(
+    tag: &BytesStart<'_>,
+    resolver: &NamespaceResolver,
+    own: &mut Option<Arc<str>>,
+    stage: Stage,
+) -> Result<Element, String> {
+    let (resolved, local) = resolver.resolve_element(tag.name());
+    let namespace = namespace(&resolved)?;
+    if stage == Stage::Prolog {
+        own.clone_from(&namespace);
+    }
+    let name = local.as_ref();
+    check_name(name)?;
+    let mut element = Element::new(name);
+    if namespace != *own {
+        element.foreign = Some(namespace.unwrap_or_else(|| "".into()));
+    }
+    for attribute in tag.attributes() {
+        let attribute = attribute.map_err(|error| error.to_string())?;
+        if attribute.value.contains('<') {
+            return Err("`<` in an attribute's value".into());
+        }
+        let declaration = attribute.key.as_namespace_binding();
+        if let Some(PrefixDeclaration::Default | PrefixDeclaration::Named(_)) = declaration {
+            continue;
+        }
+        if ATTRIBUTES_MAX <= element.attributes.len() {
+            return Err(format!("more than {ATTRIBUTES_MAX} attributes"));
+        }
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|error| format!("in the value of an attribute: {error}"))?;
+        if !is_xml_text(&value) {
+            return Err("a character that XML 1.0 does not permit".into());
+        }
+        let (resolved, local) = resolver.resolve_attribute(attribute.key);
+        check_name(local.as_ref())?;
+        let prefix = attribute
+            .key
+            .prefix()
+            .map(|prefix| Arc::from(prefix.as_ref()));
+        element.attributes.push(Attribute {
+            foreign: prefix.zip(self::namespace(&resolved)?),
+            name: local.as_ref().into(),
+            value: value.into_owned(),
+        });
+    }
+    Ok(element)
+}
+
+fn namespace(resolved: &ResolveResult<'_>) -> Result<Option<Arc<str>>, String> {
+    match resolved {
+        ResolveResult::Bound(namespace) => Ok(Some(Arc::from(namespace.as_ref()))),
+        ResolveResult::Unbound => Ok(None),
+        ResolveResult::Unknown(prefix) => Err(format!("the prefix `{prefix}` is not declared")),
+    }
+}
+
+/// Whether this can be a name at all: the tokenizer takes anything without a blank.
+fn check_name(name: &str) -> Result<(), String> {
+    let begins = |c: char| c.is_alphabetic() || c == '_' || (c as u32) > 0xBF;
+    let goes_on = |c: char| begins(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | '\u{B7}');
+    let mut characters = name.chars();
+    if characters.next().is_some_and(begins) && characters.all(goes_on) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(40).collect();
+    Err(format!("`{shown}` is no XML name"))
+}
+
+/// Elements that hold elements only: white space directly in them says nothing.
+const CONTAINERS: &[&str] = &[
+    "session",
+    "custom_attributes",
+    "show_my_screen_recordings",
+    "show_my_screen_recording",
+    "command_shell_recordings",
+    "command_shell_recording",
+    "customer_list",
+    "customer",
+    "info",
+    "rep_list",
+    "representative",
+    "team_list",
+    "cust_survey_list",
+    "cust_exit_survey",
+    "rep_survey_list",
+    "rep_exit_survey",
+    "question_list",
+    "question",
+    "answer_list",
+    "session_details",
+    "event",
+    "system_information",
+    "category",
+    "description",
+    "row",
+    "files",
+    "file",
+    "data",
+    "value",
+];
+
+impl Element {
+    fn is_own(&self, name: &str) -> bool {
+        self.foreign.is_none() && &*self.name == name
+    }
+
+    /// Drops white space between elements; white space that is an element's only text stays.
+    fn drop_insignificant_space(&mut self) {
+        let is_space = |node: &Node| match node {
+            Node::Text(text) => text
+                .bytes()
+                .all(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')),
+            Node::Element(_) => false,
+        };
+        let has_elements = self
+            .children
+            .iter()
+            .any(|node| matches!(node, Node::Element(_)));
+        let is_container = self.foreign.is_none() && CONTAINERS.contains(&&*self.name);
+        if has_elements || is_container {
+            self.children.retain(|node| !is_space(node));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! The bytes of a session, compressed once, in a form that any answer can be spliced from.
+//!
+//! Head and tail are raw DEFLATE, each ended by a full flush: byte-aligned, without reference to
+//! what came before. Between them go the links, which are written at each request as a stored
+//! block. Any sequence of such parts between a gzip header and a final empty block is one
+//! ordinary gzip member, and its CRC is combined from the parts'.
+//!
+//! Layout, version 1, little endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version |
+//! | 1 | bit 0: shows names of teams |
+//! | 2 | length of the lsid |
+//! | 4 | length of the packed links |
+//! | 2 × 16 | head and tail: compressed length, length, CRC-32, combine operator |
+//! | … | lsid, links, head, `03 00`, tail, `03 00` |
+//!
+//! The two bytes behind a part are a final empty block: with them the part is a whole DEFLATE
+//! stream for a decompressor; an answer that splices leaves them out.
+
+pub(crate) mod crc;
+
+use debrief_domain::{Directory, TeamId};
+use flate2::{Compress, Compression, FlushCompress};
+
+use crate::element::{Element, Node};
+use crate::link::{Piece, pack, unpack};
+use crate::read::read_own;
+use crate::write::Parts;
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// For keeping: smaller.
+    Keep,
+    /// For one answer: faster.
+    Once,
+}
+
+impl Level {
+    pub(crate) fn compressor(self) -> Compress {
+        let level = match self {
+            Level::Keep => Compression::new(6),
+            Level::Once => Compression::new(1),
+        };
+        Compress::new(level, false)
+    }
+}
+
+/// The kept bytes are damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("sealed session is damaged: {what}")]
+pub struct SealedError {
+    what: &'static str,
+}
+
+impl SealedError {
+    pub(crate) fn not_xml() -> SealedError {
+        damaged("not XML")
+    }
+}
+
+const fn damaged(what: &'static str) -> SealedError {
+    SealedError { what }
+}
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 40;
+const SHOWS_TEAMS: u8 = 1;
+
+/// An empty block with the final bit: what ends a DEFLATE stream.
+pub(crate) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// A view of a sealed session.
+#[derive(Debug, Clone, Copy)]
+pub struct Sealed<'a> {
+    pub(crate) lsid: &'a str,
+    pub(crate) links: &'a [u8],
+    pub(crate) head: Segment<'a>,
+    pub(crate) tail: Segment<'a>,
+    shows_teams: bool,
+}
+
+/// One compressed part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment<'a> {
+    /// DEFLATE, and behind it the final block.
+    deflated: &'a [u8],
+    pub(crate) len: u32,
+    pub(crate) crc: u32,
+    pub(crate) operator: u32,
+}
+
+impl<'a> Segment<'a> {
+    /// DEFLATE that more can follow.
+    pub(crate) fn open(&self) -> &'a [u8] {
+        &self.deflated[..self.deflated.len() - FINAL_BLOCK.len()]
+    }
+
+    /// A whole DEFLATE stream.
+    pub(crate) fn closed(&self) -> &'a [u8] {
+        self.deflated
+    }
+}
+
+/// Turns the parts of sessions into kept bytes; holds the compressor's memory between sessions.
+pub struct Sealer {
+    compress: Compress,
+}
+
+impl Sealer {
+    /// A sealer.
+    pub fn new(level: Level) -> Sealer {
+        Sealer {
+            compress: level.compressor(),
+        }
+    }
+
+    /// The kept bytes of a session.
+    pub fn seal(&mut self, parts: &Parts, teams: ShowsTeams) -> Vec<u8> {
+        let links = pack(&parts.links);
+        let mut out = vec![0; HEADER_BYTES];
+        out[0] = VERSION;
+        out[1] = if teams == ShowsTeams::Yes {
+            SHOWS_TEAMS
+        } else {
+            0
+        };
+        out[2..4].copy_from_slice(&(parts.lsid.len() as u16).to_le_bytes());
+        out[4..8].copy_from_slice(&(links.len() as u32).to_le_bytes());
+        out.extend_from_slice(parts.lsid.as_bytes());
+        out.extend_from_slice(&links);
+        for (idx, part) in [&parts.head, &parts.tail].into_iter().enumerate() {
+            let begin = out.len();
+            deflate(&mut self.compress, part, FlushCompress::Full, &mut out);
+            self.compress.reset();
+            out.extend_from_slice(&FINAL_BLOCK);
+            let words = [
+                (out.len() - begin) as u32,
+                part.len() as u32,
+                crc32fast::hash(part),
+                crc::operator(part.len() as u64),
+            ];
+            for (word_idx, word) in words.into_iter().enumerate() {
+                let at = 8 + idx * 16 + word_idx * 4;
+                out[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        out
+    }
+}
+
+/// Whether the bytes of a session show names of teams, which change with the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowsTeams {
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
+}
+
+/// Compresses all of `input` and flushes as told.
+pub(crate) fn deflate(
+    compress: &mut Compress,
+    mut input: &[u8],
+    flush: FlushCompress,
+    out: &mut Vec<u8>,
+) {
+    loop {
+        out.reserve(input.len() / 4 + 256);
+        let before = compress.total_in();
+        // Only a call without room or input fails, and there is room.
+        let status = compress.compress_vec(input, out, flush);
+        debug_assert!(status.is_ok(), "{status:?}");
+        input = &input[(compress.total_in() - before) as usize..];
+        // Room that is left over says that nothing more is to come.
+        if input.is_empty() && out.len() < out.capacity() {
+            return;
+        }
+    }
+}
+
+impl<'a> Sealed<'a> {
+    /// A view of kept bytes.
+    pub fn parse(bytes: &'a [u8]) -> Result<Sealed<'a>, SealedError> {
+        let (header, rest) = bytes
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or(damaged("no header"))?;
+        if header[0] != VERSION {
+            return Err(damaged("unknown version"));
+        }
+        let word = |at: usize| {
+            let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+            u32::from_le_bytes(bytes)
+        };
+        let lsid_len = usize::from(u16::from_le_bytes([header[2], header[3]]));
+        let short = damaged("too short");
+        let (lsid, rest) = rest.split_at_checked(lsid_len).ok_or(short)?;
+        let (links, rest) = rest.split_at_checked(word(4) as usize).ok_or(short)?;
+        let (head, rest) = rest.split_at_checked(word(8) as usize).ok_or(short)?;
+        let (tail, rest) = rest.split_at_checked(word(24) as usize).ok_or(short)?;
+        if !rest.is_empty() || !head.ends_with(&FINAL_BLOCK) || !tail.ends_with(&FINAL_BLOCK) {
+            return Err(damaged("wrong length"));
+        }
+        let segment = |deflated, at: usize| Segment {
+            deflated,
+            len: word(at + 4),
+            crc: word(at + 8),
+            operator: word(at + 12),
+        };
+        Ok(Sealed {
+            lsid: std::str::from_utf8(lsid).map_err(|_| damaged("lsid is no text"))?,
+            links,
+            head: segment(head, 8),
+            tail: segment(tail, 24),
+            shows_teams: header[1] & SHOWS_TEAMS != 0,
+        })
+    }
+
+    /// Whether the session shows names of teams.
+    pub fn shows_teams(&self) -> ShowsTeams {
+        if self.shows_teams {
+            ShowsTeams::Yes
+        } else {
+            ShowsTeams::No
+        }
+    }
+
+    pub(crate) fn pieces(&self) -> Result<Vec<Piece>, SealedError> {
+        unpack(self.links).ok_or(damaged("links"))
+    }
+
+    /// The parts again, each compared with its checksum.
+    pub fn open(&self) -> Result<Parts, SealedError> {
+        let mut inflater = Inflater::new();
+        let mut parts = Parts {
+            lsid: self.lsid.into(),
+            links: self.pieces()?,
+            ..Parts::default()
+        };
+        inflater.inflate(&self.head, &mut parts.head)?;
+        inflater.inflate(&self.tail, &mut parts.tail)?;
+        for (part, segment) in [(&parts.head, &self.head), (&parts.tail, &self.tail)] {
+            if crc32fast::hash(part) != segment.crc {
+                return Err(damaged("checksum"));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The parts with every team called as `directory` calls it now.
+    pub fn renamed(&self, directory: &Directory, namespace: &str) -> Result<Parts, SealedError> {
+        let mut parts = self.open()?;
+        let mut whole = b"<session>".to_vec();
+        whole.extend_from_slice(&parts.tail);
+        let mut session = read_own(&whole, namespace).map_err(|_| damaged("not XML"))?;
+        if let Some(team) = session.child_mut("primary_team") {
+            rename(team, directory);
+        }
+        if let Some(list) = session.child_mut("team_list") {
+            for node in &mut list.children {
+                if let Node::Element(team) = node {
+                    rename(team, directory);
+                }
+            }
+        }
+        parts.tail.clear();
+        for node in &session.children {
+            node.write(namespace, None, &mut parts.tail);
+        }
+        session.write_end(&mut parts.tail);
+        parts.tail.push(b'\n');
+        Ok(parts)
+    }
+}
+
+fn rename(team: &mut Element, directory: &Directory) {
+    let id = team.attribute("id").and_then(|id| TeamId::parse(id).ok());
+    if let Some(name) = id.as_ref().and_then(|id| directory.team_name(id)) {
+        team.set_text(&name.chars().map(xml_char).collect::<String>());
+    }
+}
+
+fn xml_char(c: char) -> char {
+    if crate::write::is_xml_char(c) {
+        c
+    } else {
+        '\u{FFFD}'
+    }
+}
+
+/// Inflates parts; holds the decompressor's memory between them.
+pub(crate) struct Inflater(libdeflater::Decompressor);
+
+impl Inflater {
+    pub(crate) fn new() -> Inflater {
+        Inflater(libdeflater::Decompressor::new())
+    }
+
+    /// Appends the part's text.
+    pub(crate) fn inflate(
+        &mut self,
+        segment: &Segment<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealedError> {
+        let begin = out.len();
+        // A length that no sealed part can have must not make us allocate it.
+        if (segment.closed().len() as u64) * 1032 + 1032 < u64::from(segment.len) {
+            return Err(damaged("impossible length"));
+        }
+        out.resize(begin + segment.len as usize, 0);
+        match self
+            .0
+            .deflate_decompress(segment.closed(), &mut out[begin..])
+        {
+            Ok(n) if n == segment.len as usize => Ok(()),
+            Ok(_) => Err(damaged("length")),
+            Err(_) => Err(damaged("compression")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+
+    fn parts() -> Parts {
+        Parts {
+            lsid: "abc".into(),
+            head: b"<session lsid=\"abc\"><session_type>support</session_type>".to_vec(),
+            links: vec![Piece::CustomAttributesIfDefined],
+            tail: concat!(
+                "<primary_team id=\"2\">Old &amp; two</primary_team>",
+                "<team_list><team id=\"1\" primary_team=\"0\">Old one</team>",
+                "<team id=\"2\" primary_team=\"1\">Old &amp; two</team></team_list></session>\n"
+            )
+            .into(),
+            n_replaced: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_again() {
+        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::Yes);
+        let view = Sealed::parse(&sealed).unwrap();
+        assert_eq!(view.open().unwrap(), parts());
+        assert_eq!(view.shows_teams(), ShowsTeams::Yes);
+    }
+
+    #[test]
+    fn damage_at_any_byte_is_an_error_or_changes_nothing_but_the_links() {
+        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::No);
+        for idx in 0..sealed.len() {
+            let mut broken = sealed.clone();
+            broken[idx] ^= 0x55;
+            if let Ok(opened) = Sealed::parse(&broken).and_then(|view| view.open()) {
+                assert_eq!(opened.head, parts().head, "byte {idx}");
+                assert_eq!(opened.tail, parts().tail, "byte {idx}");
+            }
+            assert!(Sealed::parse(&sealed[..idx]).is_err(), "cut at {idx}");
+        }
+    }
+
+    #[test]
+    fn renaming_changes_known_teams_and_nothing_else() {
+        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::Yes);
+        let mut directory = Directory::default();
+        let two = debrief_domain::Team {
+            name: "New <two>\u{1}".into(),
+            ..Default::default()
+        };
+        directory.teams.insert(TeamId::parse("2").unwrap(), two);
+        let view = Sealed::parse(&sealed).unwrap();
+        let renamed = view.renamed(&directory, Dialect::NAMESPACE).unwrap();
+        let expected = String::from_utf8(parts().tail).unwrap();
+        let expected = expected.replace("Old &amp; two", "New &lt;two&gt;\u{FFFD}");
+        assert_eq!(String::from_utf8(renamed.tail).unwrap(), expected);
+    }
+}
