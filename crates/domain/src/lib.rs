@@ -5,6 +5,7 @@
 //! argument, ids come from outside, and every other form of these types (JSON, XML, bytes on
 //! disk) is converted by hand in the room that speaks it.
 
+mod access;
 mod at;
 mod directory;
 mod event;
@@ -15,6 +16,7 @@ mod selection;
 mod session;
 mod summary;
 
+pub use access::{CommandAccess, InvalidPermission, Permissions, Permitted, Reporting};
 pub use at::{At, InvalidAt};
 pub use directory::{CustomField, Directory, Issue, Representative, Site, Team};
 pub use event::{

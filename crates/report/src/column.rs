@@ -38,14 +38,14 @@ fn id(session: &Element, name: &str) -> String {
 /// A value of the primary customer: the first one.
 fn customer(session: &Element, name: &str) -> String {
     let list = session.child("customer_list");
-    list.and_then(|list| list.elements().next())
+    list.and_then(|list| list.child("customer"))
         .map(|c| child(c, name))
         .unwrap_or_default()
 }
 
 fn info(session: &Element, name: &str) -> String {
     let list = session.child("customer_list");
-    let customer = list.and_then(|list| list.elements().next());
+    let customer = list.and_then(|list| list.child("customer"));
     customer
         .and_then(|c| c.child("info"))
         .map(|info| child(info, name))
@@ -60,7 +60,7 @@ fn reps(session: &Element) -> impl Iterator<Item = &Element> {
     session
         .child("rep_list")
         .into_iter()
-        .flat_map(Element::elements)
+        .flat_map(|list| list.elements_named("representative"))
 }
 
 /// A value of the primary representative: the one so marked, or else the one whose number the

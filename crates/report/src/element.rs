@@ -69,6 +69,12 @@ impl Element {
         })
     }
 
+    /// Child elements of this name.
+    pub fn elements_named(&self, name: &str) -> impl Iterator<Item = &Element> {
+        self.elements()
+            .filter(move |element| &*element.name == name)
+    }
+
     /// The first child element of this name.
     pub fn child(&self, name: &str) -> Option<&Element> {
         self.elements().find(|element| &*element.name == name)

@@ -6,12 +6,14 @@
 mod imported;
 mod source;
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::BufRead;
 use std::sync::Arc;
 
 use quick_xml::XmlVersion;
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::name::{NamespaceResolver, PrefixDeclaration, ResolveResult};
+use quick_xml::events::{BytesStart, Event, attributes};
+use quick_xml::name::{NamespaceResolver, PrefixDeclaration, QName, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use crate::element::{Attribute, Element, Node};
@@ -224,7 +226,8 @@ impl<R: BufRead> SessionReader<R> {
         match event {
             Event::Start(tag) => {
                 let resolver = self.xml.resolver();
-                let element = start(&tag, resolver, &mut self.own, self.stage).map_err(at)?;
+                let out = &*self.namespace_out;
+                let element = start(&tag, resolver, &mut self.own, out, self.stage).map_err(at)?;
                 Ok(Token::Start(element, position))
             }
             Event::Empty(_) => Err(at("an empty-element tag was not expanded".into())),
@@ -246,6 +249,9 @@ impl<R: BufRead> SessionReader<R> {
                     }
                 };
                 Ok(Token::Text(resolved.into_iter().collect()))
+            }
+            Event::Decl(_) if (Position { line: 1, column: 1 }) != position => {
+                Err(at("an XML declaration that is not at the beginning".into()))
             }
             Event::Decl(declaration) => match declaration.encoding() {
                 Some(Ok(name)) if !is_utf8(&name) => {
@@ -313,11 +319,13 @@ fn sentence(error: &quick_xml::Error) -> String {
     text.chars().take(300).collect()
 }
 
-/// An element of a start tag, with its namespace and its attributes.
+/// An element of a start tag, with its namespace and its attributes. Its namespace is the
+/// report's own if it is `own`, the root's, or `out`, the one it would be written in.
 fn start(
     tag: &BytesStart<'_>,
     resolver: &NamespaceResolver,
     own: &mut Option<Arc<str>>,
+    out: &str,
     stage: Stage,
 ) -> Result<Element, String> {
     let (resolved, local) = resolver.resolve_element(tag.name());
@@ -327,8 +335,12 @@ fn start(
     }
     let name = local.as_ref();
     check_name(name)?;
+    if let Some(prefix) = tag.name().prefix() {
+        check_name(prefix.as_ref())?;
+    }
+    check_blanks(tag.attributes_raw())?;
     let mut element = Element::new(name);
-    if namespace != *own {
+    if namespace != *own && namespace.as_deref() != Some(out) {
         element.foreign = Some(namespace.unwrap_or_else(|| "".into()));
     }
     for attribute in tag.attributes() {
@@ -336,18 +348,20 @@ fn start(
         if attribute.value.contains('<') {
             return Err("`<` in an attribute's value".into());
         }
-        let declaration = attribute.key.as_namespace_binding();
-        if let Some(PrefixDeclaration::Default | PrefixDeclaration::Named(_)) = declaration {
-            continue;
+        let value = value(&attribute)?;
+        match attribute.key.as_namespace_binding() {
+            Some(PrefixDeclaration::Default) => continue,
+            Some(PrefixDeclaration::Named(prefix)) if value.is_empty() => {
+                return Err(format!("the prefix `{prefix}` is declared as nothing"));
+            }
+            Some(PrefixDeclaration::Named(prefix)) => {
+                check_name(prefix)?;
+                continue;
+            }
+            None => {}
         }
         if ATTRIBUTES_MAX <= element.attributes.len() {
             return Err(format!("more than {ATTRIBUTES_MAX} attributes"));
-        }
-        let value = attribute
-            .normalized_value(XmlVersion::Implicit1_0)
-            .map_err(|error| format!("in the value of an attribute: {error}"))?;
-        if !is_xml_text(&value) {
-            return Err("a character that XML 1.0 does not permit".into());
         }
         let (resolved, local) = resolver.resolve_attribute(attribute.key);
         check_name(local.as_ref())?;
@@ -361,21 +375,85 @@ fn start(
             value: value.into_owned(),
         });
     }
+    check_distinct(&element.attributes)?;
     Ok(element)
+}
+
+/// An attribute's value, with references and line ends resolved.
+fn value<'a>(attribute: &attributes::Attribute<'a>) -> Result<Cow<'a, str>, String> {
+    let value = attribute
+        .normalized_value(XmlVersion::Implicit1_0)
+        .map_err(|error| format!("in the value of an attribute: {error}"))?;
+    if !is_xml_text(&value) {
+        return Err("a character that XML 1.0 does not permit".into());
+    }
+    Ok(value)
+}
+
+/// Refuses attributes without a blank between them, which the tokenizer takes.
+fn check_blanks(attributes: &str) -> Result<(), String> {
+    let mut rest = attributes;
+    while let Some(begin) = rest.find(['"', '\'']) {
+        let quote = char::from(rest.as_bytes()[begin]);
+        let Some((_, behind)) = rest[begin + 1..].split_once(quote) else {
+            return Ok(());
+        };
+        if behind.starts_with(|c: char| !c.is_ascii_whitespace()) {
+            return Err("attributes without a blank between them".into());
+        }
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// Refuses two prefixes for one namespace on two attributes of one name: the tokenizer compares
+/// names as they are spelt.
+fn check_distinct(attributes: &[Attribute]) -> Result<(), String> {
+    let expanded = |attribute: &Attribute| {
+        let namespace = attribute.foreign.as_ref().map(|(_, namespace)| namespace);
+        (namespace.cloned(), attribute.name.clone())
+    };
+    if attributes.iter().all(|a| a.foreign.is_none()) {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    match attributes.iter().find(|a| !seen.insert(expanded(a))) {
+        Some(twice) => Err(format!("the attribute `{}` is there twice", twice.name)),
+        None => Ok(()),
+    }
 }
 
 fn namespace(resolved: &ResolveResult<'_>) -> Result<Option<Arc<str>>, String> {
     match resolved {
-        ResolveResult::Bound(namespace) => Ok(Some(Arc::from(namespace.as_ref()))),
+        // The resolver tells the name as it is spelt, references and all.
+        ResolveResult::Bound(namespace) => {
+            let key = QName("xmlns");
+            let spelt = Cow::Borrowed(namespace.0);
+            let name = value(&attributes::Attribute { key, value: spelt })?;
+            Ok(Some(Arc::from(name)))
+        }
         ResolveResult::Unbound => Ok(None),
         ResolveResult::Unknown(prefix) => Err(format!("the prefix `{prefix}` is not declared")),
     }
 }
 
-/// Whether this can be a name at all: the tokenizer takes anything without a blank.
+/// Whether this is a name without a colon: the tokenizer takes anything without a blank.
 fn check_name(name: &str) -> Result<(), String> {
-    let begins = |c: char| c.is_alphabetic() || c == '_' || (c as u32) > 0xBF;
-    let goes_on = |c: char| begins(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | '\u{B7}');
+    // XML 1.0, fifth edition, productions 4 and 4a.
+    let begins = |c: char| {
+        matches!(c, 'A'..='Z' | 'a'..='z' | '_')
+            || matches!(c, '\u{C0}'..='\u{2FF}' if c != '\u{D7}' && c != '\u{F7}')
+            || matches!(c, '\u{370}'..='\u{1FFF}' if c != '\u{37E}')
+            || matches!(c, '\u{200C}' | '\u{200D}' | '\u{2070}'..='\u{218F}')
+            || matches!(c, '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}')
+            || matches!(c, '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}')
+            || matches!(c, '\u{10000}'..='\u{EFFFF}')
+    };
+    let goes_on = |c: char| {
+        begins(c)
+            || matches!(c, '0'..='9' | '-' | '.' | '\u{B7}')
+            || matches!(c, '\u{300}'..='\u{36F}' | '\u{203F}' | '\u{2040}')
+    };
     let mut characters = name.chars();
     if characters.next().is_some_and(begins) && characters.all(goes_on) {
         return Ok(());

@@ -51,9 +51,17 @@ pub(crate) fn directory(seed: u64) -> Directory {
 
 /// The sessions, oldest first by start; each is all events of one session in order of time.
 pub(crate) fn sessions(plan: &Plan) -> impl Iterator<Item = Vec<Event>> {
-    let Plan { n_sessions, seed, now } = *plan;
+    let Plan {
+        n_sessions,
+        seed,
+        now,
+    } = *plan;
     let cast = Cast::hire(seed);
-    let n_running = if n_sessions < RUNNING_FROM { 0 } else { RUNNING_MAX.min(n_sessions / 10) };
+    let n_running = if n_sessions < RUNNING_FROM {
+        0
+    } else {
+        RUNNING_MAX.min(n_sessions / 10)
+    };
     let n_past = n_sessions - n_running;
     let calendar = Calendar::before(now);
     (0..n_sessions).map(move |idx| {
@@ -70,7 +78,16 @@ pub(crate) fn sessions(plan: &Plan) -> impl Iterator<Item = Vec<Event>> {
         } else {
             Fate::Ends
         };
-        story::tell(&cast, &Scene { seed, idx, start, now, fate })
+        story::tell(
+            &cast,
+            &Scene {
+                seed,
+                idx,
+                start,
+                now,
+                fate,
+            },
+        )
     })
 }
 

@@ -1,1 +1,233 @@
-//! .
+//! The archive: what must survive a power cut.
+//!
+//! # The contract
+//!
+//! Every backend promises, and `conformance` checks:
+//!
+//! - **Durable.** What [`Store::append`], [`Store::import`] and the account calls acknowledge is
+//!   there after a crash at any moment. What failed as [`StoreError::Refused`] did not happen;
+//!   after [`StoreError::Unknown`] the same call may be repeated with the same ids.
+//! - **Whole.** A batch is there entirely or not at all; no reader ever sees half of one.
+//! - **Idempotent.** An event is known by account and id, for ever. Sending it again changes
+//!   nothing; sending another event under its id is refused and named.
+//! - **One moment.** A [`Reading`] gives the set of sessions that fitted when its first page was
+//!   read: none missing, none twice, none first seen later; each whole, in a state committed at
+//!   or after that moment. It holds no transaction between pages.
+//! - **In order.** Start windows ascend by start, end windows by end, ties by `lseq`, changes by
+//!   change; named sessions come in the order of their names.
+//! - **Bounded.** A page costs what it returns, whatever the archive holds.
+//!
+//! Bytes of sealed sessions are opaque here; `debrief-report` writes and reads them.
+
+mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod model;
+mod reading;
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use debrief_domain::{At, Directory, Event};
+use futures::future::BoxFuture;
+
+pub use model::{
+    AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Import,
+    NewAccount, SealedBody, StoreError, TokenHash, Unsealed,
+};
+pub use reading::{Flow, Found, Members, Reading, Silence};
+
+/// What an archive answers with.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// The calls every backend has; their promises stand at the top of this crate.
+pub(crate) trait Backend: Send + Sync {
+    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append>;
+    fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import>;
+    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading>;
+    fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>>;
+    fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64>;
+    fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64>;
+    fn purge(&self, horizon: u64) -> Answer<'_, u64>;
+    fn last_change(&self) -> Answer<'_, u64>;
+    fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)>;
+    fn put_directory(&self, directory: Directory) -> Answer<'_, u64>;
+    fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>>;
+    fn accounts(&self) -> Answer<'_, Vec<Account>>;
+    fn account_by_client_id(&self, client_id: String) -> Answer<'_, Option<Account>>;
+    fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>>;
+    fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>>;
+    fn issue_token(
+        &self,
+        account: AccountId,
+        token: TokenHash,
+        now: At,
+        expires: At,
+    ) -> Answer<'_, bool>;
+    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>>;
+    fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
+    fn log_access(&self, entry: AccessEntry);
+    fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>>;
+}
+
+/// Whether an account may be used.
+pub use model::Enabled;
+
+/// What is done with each session of a page, on a reader's own thread.
+pub type Visit = Box<dyn FnMut(Found<'_>) -> Result<Flow, StoreError> + Send>;
+
+/// An open archive. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+impl Store {
+    /// Opens the archive in a directory of its own, or makes one. Threads of its own do the work.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        Ok(Store {
+            backend: Arc::new(sqlite::Sqlite::open(directory)?),
+        })
+    }
+
+    /// Adds events of one account, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; a batch that contradicts the archive is [`Append::Conflicts`], not an error.
+    pub async fn append(
+        &self,
+        account: AccountId,
+        events: Vec<Event>,
+        now: At,
+    ) -> Result<Append, StoreError> {
+        self.backend.append(account, events, now).await
+    }
+
+    /// Adds finished sessions, all or none; a newer version of a session replaces the older.
+    pub async fn import(&self, documents: Vec<Document>, now: At) -> Result<Import, StoreError> {
+        self.backend.import(documents, now).await
+    }
+
+    /// Reads the next page: calls `visit` for each session until it says [`Flow::Full`], the page
+    /// is over, or the reading is done.
+    pub async fn page(&self, reading: Reading, visit: Visit) -> Result<Reading, StoreError> {
+        self.backend.page(reading, visit).await
+    }
+
+    /// Closed sessions that have no sealed bytes yet.
+    pub async fn unsealed(&self, n_max: usize) -> Result<Vec<Unsealed>, StoreError> {
+        self.backend.unsealed(n_max).await
+    }
+
+    /// Keeps sealed bytes; those of sessions that changed meanwhile are dropped. Gives how many
+    /// were kept.
+    pub async fn seal(&self, bodies: Vec<SealedBody>) -> Result<u64, StoreError> {
+        self.backend.seal(bodies).await
+    }
+
+    /// Closes sessions that were last heard of before `silent_since`. Gives how many.
+    pub async fn lapse(&self, silent_since: At, n_max: usize) -> Result<u64, StoreError> {
+        self.backend.lapse(silent_since, n_max).await
+    }
+
+    /// Forgets index entries that were replaced up to the change `horizon`; readings that began
+    /// before it are refused from then on.
+    pub async fn purge(&self, horizon: u64) -> Result<u64, StoreError> {
+        self.backend.purge(horizon).await
+    }
+
+    /// The number of the last commit.
+    pub async fn last_change(&self) -> Result<u64, StoreError> {
+        self.backend.last_change().await
+    }
+
+    /// The directory and its version.
+    pub async fn directory(&self) -> Result<(u64, Arc<Directory>), StoreError> {
+        self.backend.directory().await
+    }
+
+    /// Replaces the directory. Gives its new version.
+    pub async fn put_directory(&self, directory: Directory) -> Result<u64, StoreError> {
+        self.backend.put_directory(directory).await
+    }
+
+    /// Makes an account; none when its name is taken.
+    pub async fn create_account(&self, account: NewAccount) -> Result<Option<Account>, StoreError> {
+        self.backend.create_account(account).await
+    }
+
+    /// Every account, by name.
+    pub async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.backend.accounts().await
+    }
+
+    /// The account with this client id.
+    pub async fn account_by_client_id(&self, id: &str) -> Result<Option<Account>, StoreError> {
+        self.backend.account_by_client_id(id.into()).await
+    }
+
+    /// Enables or disables an account; disabling ends its tokens at once. None: no such name.
+    pub async fn set_enabled(
+        &self,
+        name: &str,
+        enabled: Enabled,
+    ) -> Result<Option<Account>, StoreError> {
+        self.backend.set_enabled(name.into(), enabled).await
+    }
+
+    /// Gives an account the hash of a new secret; ends its tokens at once. None: no such name.
+    pub async fn renew_secret(
+        &self,
+        name: &str,
+        secret_hash: [u8; 32],
+    ) -> Result<Option<Account>, StoreError> {
+        self.backend.renew_secret(name.into(), secret_hash).await
+    }
+
+    /// Keeps the hash of a token; beyond [`TOKENS_MAX`] valid ones the oldest ends. False when
+    /// the account was disabled or given a new secret meanwhile.
+    pub async fn issue_token(
+        &self,
+        account: AccountId,
+        token: TokenHash,
+        now: At,
+        expires: At,
+    ) -> Result<bool, StoreError> {
+        self.backend.issue_token(account, token, now, expires).await
+    }
+
+    /// The account a valid token belongs to.
+    pub async fn grant(
+        &self,
+        token: TokenHash,
+        now: At,
+    ) -> Result<Option<Arc<Account>>, StoreError> {
+        self.backend.grant(token, now).await
+    }
+
+    /// The secret that signs links: `fresh` the first time, the same for ever after.
+    pub async fn link_secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.backend.link_secret(fresh).await
+    }
+
+    /// Notes who looked at what. Returns at once; the entry is written with the next commit.
+    pub fn log_access(&self, entry: AccessEntry) {
+        self.backend.log_access(entry);
+    }
+
+    /// Entries of the access log with numbers below `before`, newest first.
+    pub async fn accesses(
+        &self,
+        before: u64,
+        n_max: usize,
+    ) -> Result<Vec<(u64, AccessEntry)>, StoreError> {
+        self.backend.accesses(before, n_max).await
+    }
+}
+
+/// Valid tokens of one account.
+pub const TOKENS_MAX: usize = 30;
+/// Sessions of one page.
+pub const PAGE_SESSIONS_MAX: usize = 256;

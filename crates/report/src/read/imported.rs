@@ -55,7 +55,7 @@ impl Imported {
         let reps = session
             .child("rep_list")
             .into_iter()
-            .flat_map(Element::elements);
+            .flat_map(|list| list.elements_named("representative"));
         let owners = reps.filter(owner).filter_map(|rep| rep.attribute("id"));
         let mut owners: Vec<RepId> = owners
             .chain(id_of("primary_rep"))
@@ -67,7 +67,7 @@ impl Imported {
         let teams = session
             .child("team_list")
             .into_iter()
-            .flat_map(Element::elements);
+            .flat_map(|list| list.elements_named("team"));
         let teams = teams.filter_map(|team| team.attribute("id"));
         let mut teams: Vec<TeamId> = teams
             .chain(id_of("primary_team"))
@@ -81,7 +81,7 @@ impl Imported {
             session
                 .child("session_details")
                 .into_iter()
-                .flat_map(Element::elements)
+                .flat_map(|list| list.elements_named("event"))
         };
         let times = events().filter_map(|event| event.attribute("timestamp"));
         let last_event = times

@@ -166,17 +166,24 @@ fn object(element: &Element) -> Value {
         }
         insert(&mut members, &child.name, value(child));
     }
+    // Where the vendor's document knows of elements only, as in `file`, text is carried too.
+    let text = element.text();
+    if !text.is_empty() {
+        members.insert("#text".into(), Value::String(text));
+    }
     Value::Object(members)
 }
 
-/// Adds a member; a name that comes again makes a list of all its values.
+/// Adds a member; a name that comes again makes a list of all its values, and a list that comes
+/// again is one list.
 fn insert(members: &mut Map<String, Value>, name: &str, value: Value) {
-    match members.get_mut(name) {
-        None => {
+    match (members.get_mut(name), value) {
+        (None, value) => {
             members.insert(name.into(), value);
         }
-        Some(Value::Array(values)) if !values.is_empty() => values.push(value),
-        Some(before) => {
+        (Some(Value::Array(values)), Value::Array(more)) => values.extend(more),
+        (Some(Value::Array(values)), value) => values.push(value),
+        (Some(before), value) => {
             let first = before.take();
             *before = Value::Array(vec![first, value]);
         }
@@ -219,7 +226,8 @@ fn flag(text: &str) -> Value {
 }
 
 fn general(element: &Element) -> Value {
-    let has_children = element.elements().next().is_some();
+    let is_element = |node: &Node| matches!(node, Node::Element(_));
+    let has_children = element.children.iter().any(is_element);
     if !has_children && element.attributes.is_empty() {
         return Value::String(element.text());
     }

@@ -18,8 +18,9 @@ const FRACTIONS: u16 = u16::MAX;
 const STREAM: u64 = 1;
 
 /// How busy each hour of the day (UTC) is.
-const HOURS: [u64; 24] =
-    [3, 2, 2, 2, 3, 6, 18, 42, 66, 74, 70, 62, 48, 58, 68, 64, 54, 40, 26, 18, 14, 10, 7, 4];
+const HOURS: [u64; 24] = [
+    3, 2, 2, 2, 3, 6, 18, 42, 66, 74, 70, 62, 48, 58, 68, 64, 54, 40, 26, 18, 14, 10, 7, 4,
+];
 /// How busy each day is, from Sunday.
 const WEEKDAYS: [u64; 7] = [15, 160, 115, 105, 100, 85, 22];
 
@@ -59,8 +60,12 @@ impl Calendar {
         let total = u128::from(*self.sums.last().expect("there is at least one hour"));
         // Where the session falls in the sum of weights, in thousandths to place it in its hour.
         let place = share * total * 1000 / (u128::from(n) * whole);
-        let hour = self.sums.partition_point(|sum| u128::from(*sum) * 1000 <= place);
-        let before = hour.checked_sub(1).map_or(0, |previous| self.sums[previous]);
+        let hour = self
+            .sums
+            .partition_point(|sum| u128::from(*sum) * 1000 <= place);
+        let before = hour
+            .checked_sub(1)
+            .map_or(0, |previous| self.sums[previous]);
         let weight = u128::from(self.sums[hour] - before) * 1000;
         let within = (place - u128::from(before) * 1000) * HOUR_MILLIS as u128 / weight;
         self.at(self.from + hour as i64 * HOUR_MILLIS + within as i64)

@@ -39,24 +39,50 @@ pub(super) struct Details {
 /// Printers by place.
 const PRINTERS: &[&str] = &["PRT", "HP", "MFP", "KYO", "LBL", "DRUCK", "IMP"];
 /// Network folders.
-const SHARES: &[&str] =
-    &["\\\\fs01\\department", "\\\\fs04\\projects", "\\\\nas2\\scans", "\\\\fs01\\finance$", "\\\\dfs\\staff\\common"];
+const SHARES: &[&str] = &[
+    "\\\\fs01\\department",
+    "\\\\fs04\\projects",
+    "\\\\nas2\\scans",
+    "\\\\fs01\\finance$",
+    "\\\\dfs\\staff\\common",
+];
 /// VPN gateways.
 const GATEWAYS: &[&str] = &["vpn", "vpn2", "access-eu", "access-us", "remote"];
 /// Files people lose sleep over.
 const FILES: &[&str] = &[
-    "Budget 2026 v{n}.xlsm", "Roster week {n}.xlsx", "Angebot_{n}_final.xlsx", "planning-{n}.xlsm",
-    "Relevé {n}.xlsx", "成績一覧_{n}.xlsm", "报价单{n}.xlsx", "Отчёт {n}.xlsx", "Stock list ({n}).xlsm",
+    "Budget 2026 v{n}.xlsm",
+    "Roster week {n}.xlsx",
+    "Angebot_{n}_final.xlsx",
+    "planning-{n}.xlsm",
+    "Relevé {n}.xlsx",
+    "成績一覧_{n}.xlsm",
+    "报价单{n}.xlsx",
+    "Отчёт {n}.xlsx",
+    "Stock list ({n}).xlsm",
 ];
 /// Windows error numbers that support people know by heart.
 const CODES: &[&str] = &[
-    "0x80070005", "0x8007232B", "0x0000011b", "0x800CCC0E", "0x80004005", "0x80072EE7",
-    "0x8004010F", "0xC0000234", "0x80070035", "0xC000006A",
+    "0x80070005",
+    "0x8007232B",
+    "0x0000011b",
+    "0x800CCC0E",
+    "0x80004005",
+    "0x80072EE7",
+    "0x8004010F",
+    "0xC0000234",
+    "0x80070035",
+    "0xC000006A",
 ];
 
 impl Details {
     /// The things of one session of this customer.
-    pub(super) fn new(dice: &mut Dice, customer: &Name, tongue: Tongue, host: String, site: &'static str) -> Details {
+    pub(super) fn new(
+        dice: &mut Dice,
+        customer: &Name,
+        tongue: Tongue,
+        host: String,
+        site: &'static str,
+    ) -> Details {
         let n = dice.count(2, 52).to_string();
         let code = if dice.happens(70) {
             (*dice.pick(CODES)).to_owned()
@@ -71,13 +97,23 @@ impl Details {
             site,
             ticket: format!("INC{:07}", dice.count(10_000, 4_200_000)),
             code,
-            printer: format!("{}-{}F-{:02}", dice.pick(PRINTERS), dice.count(0, 7), dice.count(1, 30)),
+            printer: format!(
+                "{}-{}F-{:02}",
+                dice.pick(PRINTERS),
+                dice.count(0, 7),
+                dice.count(1, 30)
+            ),
             share: (*dice.pick(SHARES)).to_owned(),
             gateway: format!("{}.{site}", dice.pick(GATEWAYS)),
             ip: places::private_ip(dice),
             invoice: format!("RE-2026-{:05}", dice.count(100, 61_000)),
             file: dice.pick(FILES).replace("{n}", &n),
-            version: format!("{}.{}.{}", dice.count(2, 14), dice.count(0, 12), dice.count(0, 4_000)),
+            version: format!(
+                "{}.{}.{}",
+                dice.count(2, 14),
+                dice.count(0, 12),
+                dice.count(0, 4_000)
+            ),
         }
     }
 
@@ -86,7 +122,9 @@ impl Details {
         let mut filled = String::with_capacity(template.len() + 16);
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
-            let Some((place, behind)) = after.split_once('}') else { break };
+            let Some((place, behind)) = after.split_once('}') else {
+                break;
+            };
             filled.push_str(before);
             match self.value(dice, place) {
                 Some(value) => filled.push_str(&value),
@@ -135,7 +173,9 @@ fn rolled(dice: &mut Dice, place: &str) -> Option<String> {
         "pid" => (dice.count(200, 5_000) * 4).to_string(),
         "phone" => format!("+44 1632 960{:03}", dice.count(0, 999)),
         "mac" => (0..6).map(|_| dice.hex(2)).collect::<Vec<_>>().join("-"),
-        "guid" => [8, 4, 4, 4, 12].map(|n_digits| dice.hex(n_digits)).join("-"),
+        "guid" => [8, 4, 4, 4, 12]
+            .map(|n_digits| dice.hex(n_digits))
+            .join("-"),
         _ => return None,
     };
     Some(text)

@@ -45,12 +45,16 @@ impl Dice {
 
     /// Lower-case hexadecimal digits.
     pub(super) fn hex(&mut self, n_digits: usize) -> String {
-        (0..n_digits).map(|_| self.one_of("0123456789abcdef")).collect()
+        (0..n_digits)
+            .map(|_| self.one_of("0123456789abcdef"))
+            .collect()
     }
 
     /// Upper-case letters and digits that are not mistaken for each other.
     pub(super) fn serial(&mut self, n_chars: usize) -> String {
-        (0..n_chars).map(|_| self.one_of("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")).collect()
+        (0..n_chars)
+            .map(|_| self.one_of("ABCDEFGHJKLMNPQRSTUVWXYZ23456789"))
+            .collect()
     }
 
     /// One character of an ASCII alphabet.

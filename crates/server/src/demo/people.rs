@@ -52,7 +52,12 @@ pub(super) const SITES: [(&str, &str, &str, u32); 4] = [
     ("1", "Default", "kestrel-services.example", 5),
     ("2", "St. Brigid Hospital", "stbrigid.example", 4),
     ("3", "Meridian Savings Bank", "meridian-bank.example", 3),
-    ("4", "Lakeview School District", "lakeview-schools.example", 2),
+    (
+        "4",
+        "Lakeview School District",
+        "lakeview-schools.example",
+        2,
+    ),
 ];
 
 /// Custom fields: code name and display name.
@@ -82,7 +87,7 @@ impl Shift {
             Shift::Early => (5..13).contains(&hour),
             Shift::Day => (8..17).contains(&hour),
             Shift::Late => (13..22).contains(&hour),
-            Shift::Night => hour < 6 || 21 <= hour,
+            Shift::Night => !(6..21).contains(&hour),
         }
     }
 }
@@ -134,16 +139,32 @@ impl Cast {
     pub(super) fn directory(&self) -> Directory {
         let mut directory = Directory::default();
         for rep in &self.reps {
-            directory.representatives.insert(rep.id.clone(), rep.account.clone());
+            directory
+                .representatives
+                .insert(rep.id.clone(), rep.account.clone());
         }
-        directory.teams = TEAMS.iter().enumerate().map(|(idx, _)| self.team(idx)).collect();
+        directory.teams = TEAMS
+            .iter()
+            .enumerate()
+            .map(|(idx, _)| self.team(idx))
+            .collect();
         for (id, name, _, _) in SITES {
-            directory.sites.insert(site_id(id), Site { name: name.to_owned() });
+            directory.sites.insert(
+                site_id(id),
+                Site {
+                    name: name.to_owned(),
+                },
+            );
         }
         directory.custom_fields = FIELDS
             .iter()
             .map(|(code_name, display_name)| {
-                (field(code_name), CustomField { display_name: (*display_name).to_owned() })
+                (
+                    field(code_name),
+                    CustomField {
+                        display_name: (*display_name).to_owned(),
+                    },
+                )
             })
             .collect::<BTreeMap<_, _>>();
         directory
@@ -163,6 +184,12 @@ impl Cast {
             issues: issues.map(issue).collect(),
         };
         (team_id(team), team_now)
+    }
+
+    /// Whether somebody of this name works here.
+    pub(super) fn employs(&self, person: &Name) -> bool {
+        let username = person.username();
+        self.reps.iter().any(|rep| rep.account.username == username)
     }
 
     /// The representative with this index.
@@ -215,19 +242,18 @@ impl Rep {
             private_ip: Some(self.private_ip.clone()),
             hostname: Some(self.hostname.clone()),
             os: Some("Windows 11 Enterprise x64 (23H2)".to_owned()),
-            support_teams: self.teams.iter().map(|team| TEAMS[*team].1.to_owned()).collect(),
+            support_teams: self
+                .teams
+                .iter()
+                .map(|team| TEAMS[*team].1.to_owned())
+                .collect(),
             invitation: Invitation::Regular,
         }
     }
 }
 
 /// A new colleague who fills place `idx` of the roster.
-fn hire_one(
-    dice: &mut Dice,
-    tongue: Tongue,
-    idx: usize,
-    usernames: &mut BTreeSet<String>,
-) -> Rep {
+fn hire_one(dice: &mut Dice, tongue: Tongue, idx: usize, usernames: &mut BTreeSet<String>) -> Rep {
     let mut person = name(dice, tongue);
     while !usernames.insert(person.username()) {
         person = name(dice, tongue);
@@ -237,7 +263,12 @@ fn hire_one(
     if dice.happens(30) {
         teams.push((home + 1 + dice.count(0, 4) as usize) % TEAMS.len());
     }
-    let shifts = [(Shift::Early, 3), (Shift::Day, 5), (Shift::Late, 3), (Shift::Night, 1)];
+    let shifts = [
+        (Shift::Early, 3),
+        (Shift::Day, 5),
+        (Shift::Late, 3),
+        (Shift::Night, 1),
+    ];
     let octet = u8::try_from(idx).expect("the roster has fewer than 256 places");
     Rep {
         id: RepId::parse(&(idx + 2).to_string()).expect("a number is a user id"),
@@ -265,8 +296,15 @@ pub(super) fn team_id(team: usize) -> TeamId {
 /// The team as an event of that time names it.
 pub(super) fn team_ref(team: usize, at: At, now: At) -> TeamRef {
     let was_renamed_later = team == 1 && RENAMED_AGE_SECS < now.secs_since(at);
-    let name = if was_renamed_later { OLD_WORKPLACE_NAME } else { TEAMS[team].1 };
-    TeamRef { id: team_id(team), name: Some(name.to_owned()) }
+    let name = if was_renamed_later {
+        OLD_WORKPLACE_NAME
+    } else {
+        TEAMS[team].1
+    };
+    TeamRef {
+        id: team_id(team),
+        name: Some(name.to_owned()),
+    }
 }
 
 /// The id of a public site.

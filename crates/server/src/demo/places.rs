@@ -4,6 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::dice::Dice;
 use super::people::Tongue;
+use super::problems::Trouble;
+
+/// Operating systems of customers whose trouble may come on any device.
+const DEVICES: &[(&str, u32)] = &[
+    ("macOS 14.6.1 (23G93)", 6),
+    ("macOS 15.1 (24B83)", 4),
+    ("Ubuntu 24.04.1 LTS", 2),
+    ("Chrome OS 130.0.6723.126", 3),
+    ("iOS 17.6.1", 2),
+    ("Android 14", 2),
+];
 
 /// Operating systems of customers, with how often each is met.
 const SYSTEMS: &[(&str, u32)] = &[
@@ -12,12 +23,6 @@ const SYSTEMS: &[(&str, u32)] = &[
     ("Windows 10 Enterprise x64 (22H2)", 16),
     ("Windows 10 Pro x64 (22H2)", 9),
     ("Windows 11 Education x64 (23H2)", 6),
-    ("macOS 14.6.1 (23G93)", 6),
-    ("macOS 15.1 (24B83)", 4),
-    ("Ubuntu 24.04.1 LTS", 2),
-    ("Chrome OS 130.0.6723.126", 3),
-    ("iOS 17.6.1", 2),
-    ("Android 14", 2),
     ("Windows 10 IoT Enterprise LTSC (21H2)", 2),
 ];
 
@@ -26,19 +31,29 @@ const SERVERS: &[(&str, u32)] = &[
     ("Windows Server 2022 Datacenter (21H2)", 6),
     ("Windows Server 2019 Standard (1809)", 4),
     ("Windows Server 2016 Standard (1607)", 1),
-    ("Red Hat Enterprise Linux 9.4 (Plow)", 2),
-    ("Ubuntu 22.04.5 LTS", 2),
     ("Windows 10 IoT Enterprise LTSC (21H2)", 1),
 ];
 
 /// Parts of server names.
-const SERVER_ROLES: &[&str] =
-    &["FS", "SQL", "PRINT", "APP", "DC", "EHR", "BACKUP", "WEB", "KIOSK", "LAB", "POS", "RDSH"];
+const SERVER_ROLES: &[&str] = &[
+    "FS", "SQL", "PRINT", "APP", "DC", "EHR", "BACKUP", "WEB", "KIOSK", "LAB", "POS", "RDSH",
+];
 /// Places as machine names abbreviate them.
-const SITES: &[&str] = &["HQ", "BER", "LYO", "MAD", "WAW", "TLV", "DXB", "OSK", "SHA", "ATH", "OMA", "LEE"];
+const SITES: &[&str] = &[
+    "HQ", "BER", "LYO", "MAD", "WAW", "TLV", "DXB", "OSK", "SHA", "ATH", "OMA", "LEE",
+];
 
-/// A customer's operating system.
-pub(super) fn system(dice: &mut Dice) -> &'static str {
+/// A customer's operating system. Much trouble is of a kind that only Windows has.
+pub(super) fn system(dice: &mut Dice, trouble: Trouble) -> &'static str {
+    let anywhere = [
+        Trouble::Factor,
+        Trouble::Meeting,
+        Trouble::Password,
+        Trouble::Wifi,
+    ];
+    if anywhere.contains(&trouble) && dice.happens(40) {
+        return dice.weighted(DEVICES);
+    }
     dice.weighted(SYSTEMS)
 }
 
@@ -134,5 +149,15 @@ fn address(dice: &mut Dice) -> IpAddr {
 /// An IPv6 address below a prefix.
 fn v6(dice: &mut Dice, first: u16, second: u16) -> IpAddr {
     let mut word = || dice.word();
-    Ipv6Addr::new(first, second, word() & 0xff, word() & 0xf, word(), word(), word(), word()).into()
+    Ipv6Addr::new(
+        first,
+        second,
+        word() & 0xff,
+        word() & 0xf,
+        word(),
+        word(),
+        word(),
+        word(),
+    )
+    .into()
 }

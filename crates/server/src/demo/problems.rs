@@ -71,7 +71,9 @@ pub(super) struct Problem {
 
 /// The row of a kind of problem.
 pub(super) fn problem(trouble: Trouble) -> &'static Problem {
-    ALL.iter().find(|row| row.trouble == trouble).expect("every kind has a row")
+    ALL.iter()
+        .find(|row| row.trouble == trouble)
+        .expect("every kind has a row")
 }
 
 /// One of the windows of a problem; its title may hold places to fill.
@@ -103,8 +105,16 @@ pub(super) const ALL: &[Problem] = &[
             ("services.msc", "Services"),
             ("WINWORD.EXE", "Test page - {printer} - Word"),
         ],
-        tools: &["UPD-PCL6-x64-{ver}.zip", "spooler-reset.ps1", "{printer}-driver.inf"],
-        logs: &["PrintService-Operational.evtx", "spool-{n}.spl", "setupapi.dev.log"],
+        tools: &[
+            "UPD-PCL6-x64-{ver}.zip",
+            "spooler-reset.ps1",
+            "{printer}-driver.inf",
+        ],
+        logs: &[
+            "PrintService-Operational.evtx",
+            "spool-{n}.spl",
+            "setupapi.dev.log",
+        ],
         registry: RegistryValue {
             key: "SYSTEM\\CurrentControlSet\\Control\\Print",
             name: "RpcAuthnLevelPrivacyEnabled",
@@ -126,7 +136,11 @@ pub(super) const ALL: &[Problem] = &[
             ("procexp64.exe", "Process Explorer - {host}\\{user}"),
         ],
         tools: &["cleanup-temp.ps1", "procexp64.exe", "bios-update-{ver}.exe"],
-        logs: &["perf-{host}.blg", "battery-report.html", "autoruns-{host}.arn"],
+        logs: &[
+            "perf-{host}.blg",
+            "battery-report.html",
+            "autoruns-{host}.arn",
+        ],
         registry: RegistryValue {
             key: "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Run",
             name: "CloudPhotoSync",
@@ -147,7 +161,11 @@ pub(super) const ALL: &[Problem] = &[
             ("ncpa.cpl", "Network Connections"),
         ],
         tools: &["secureclient-{ver}-predeploy.msi", "profile-{gateway}.xml"],
-        logs: &["vpn-diag-{host}.zip", "secureclient.log", "ipconfig-all.txt"],
+        logs: &[
+            "vpn-diag-{host}.zip",
+            "secureclient.log",
+            "ipconfig-all.txt",
+        ],
         registry: RegistryValue {
             key: "SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\\Interfaces",
             name: "MTU",
@@ -185,10 +203,17 @@ pub(super) const ALL: &[Problem] = &[
             ("OUTLOOK.EXE", "Inbox - {user} - Outlook"),
             ("OUTLOOK.EXE", "Outbox - {user} - Outlook (Working Offline)"),
             ("mlcfg32.cpl", "Mail Setup - Outlook"),
-            ("explorer.exe", "C:\\Users\\{user}\\AppData\\Local\\Microsoft\\Outlook"),
+            (
+                "explorer.exe",
+                "C:\\Users\\{user}\\AppData\\Local\\Microsoft\\Outlook",
+            ),
         ],
         tools: &["scanpst-{ver}.zip", "new-mail-profile.prf"],
-        logs: &["OUTLOOK_16_0-{n}.etl", "{user}-rules.rwz", "mailbox-test-{n}.xml"],
+        logs: &[
+            "OUTLOOK_16_0-{n}.etl",
+            "{user}-rules.rwz",
+            "mailbox-test-{n}.xml",
+        ],
         registry: RegistryValue {
             key: "Software\\Microsoft\\Office\\16.0\\Outlook\\AutoDiscover",
             name: "ExcludeExplicitO365Endpoint",
@@ -269,7 +294,11 @@ pub(super) const ALL: &[Problem] = &[
             ("mmc.exe", "Component Services"),
         ],
         tools: &["careview-hotfix-{ver}.msp", "careview.ini"],
-        logs: &["CareView-{host}-{n}.log", "hl7-outbound.txt", "careview-crash-{n}.dmp"],
+        logs: &[
+            "CareView-{host}-{n}.log",
+            "hl7-outbound.txt",
+            "careview-crash-{n}.dmp",
+        ],
         registry: RegistryValue {
             key: "SOFTWARE\\WOW6432Node\\CareView\\Client",
             name: "AppServer",
@@ -308,8 +337,16 @@ pub(super) const ALL: &[Problem] = &[
             ("LedgerOne.exe", "LedgerOne - Error {code}"),
             ("AcroRd32.exe", "{inv}.pdf - Adobe Acrobat Reader"),
         ],
-        tools: &["ledgerone-{ver}-update.exe", "ledgerone-repair.sql", "e-invoice-schema-{ver}.zip"],
-        logs: &["LedgerOne-{n}.log", "{inv}.xml", "validation-report-{inv}.html"],
+        tools: &[
+            "ledgerone-{ver}-update.exe",
+            "ledgerone-repair.sql",
+            "e-invoice-schema-{ver}.zip",
+        ],
+        logs: &[
+            "LedgerOne-{n}.log",
+            "{inv}.xml",
+            "validation-report-{inv}.html",
+        ],
         registry: RegistryValue {
             key: "SOFTWARE\\LedgerOne\\Export",
             name: "SchemaVersion",
@@ -326,7 +363,10 @@ pub(super) const ALL: &[Problem] = &[
         windows: &[
             ("EXCEL.EXE", "{file} - Excel"),
             ("EXCEL.EXE", "Trust Center"),
-            ("EXCEL.EXE", "Microsoft Visual Basic for Applications - {file}"),
+            (
+                "EXCEL.EXE",
+                "Microsoft Visual Basic for Applications - {file}",
+            ),
         ],
         tools: &["signed-macros-{ver}.xlam", "trusted-locations.reg"],
         logs: &["{file}", "excel-addins.txt"],
@@ -368,11 +408,19 @@ pub(super) const ALL: &[Problem] = &[
             ("mmc.exe", "Event Viewer ({host})"),
             ("powershell.exe", "Administrator: Windows PowerShell"),
             ("mmc.exe", "Disk Management"),
-            ("ssms.exe", "SQLQuery{n}.sql - {host}.master - SQL Server Management Studio"),
+            (
+                "ssms.exe",
+                "SQLQuery{n}.sql - {host}.master - SQL Server Management Studio",
+            ),
             ("mmc.exe", "Task Scheduler"),
         ],
         tools: &["KB50{n}{n}-x64.msu", "agent-{ver}.msi", "rotate-logs.ps1"],
-        logs: &["System-{host}.evtx", "cbs-{n}.log", "sqlagent-{n}.out", "MEMORY-{n}.dmp"],
+        logs: &[
+            "System-{host}.evtx",
+            "cbs-{n}.log",
+            "sqlagent-{n}.out",
+            "MEMORY-{n}.dmp",
+        ],
         registry: RegistryValue {
             key: "SYSTEM\\CurrentControlSet\\Services\\LanmanServer\\Parameters",
             name: "SMB1",

@@ -1,0 +1,445 @@
+//! The embedded archive: one SQLite file, one thread that writes, a few that read.
+//!
+//! The writer takes whatever waits, runs it in one transaction with a savepoint per call, and
+//! acknowledges after the commit is on disk. Readers run short transactions only. Other processes
+//! may use the same file; nothing that matters is cached beside it.
+
+mod account;
+mod append;
+mod error;
+mod import;
+mod open;
+mod page;
+mod upkeep;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use debrief_domain::{At, Directory, Event};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::{
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Import,
+    NewAccount, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+};
+use error::{Doing, refused_or_corrupt};
+
+/// Calls that may wait for the writer.
+const WRITE_QUEUE_MAX: usize = 4_096;
+/// Calls that share one commit.
+const GROUP_CALLS_MAX: usize = 512;
+/// Calls that may wait for a reader.
+const READ_QUEUE_MAX: usize = 65_536;
+/// Threads that read.
+const READERS: usize = 3;
+/// The longest time an entry of the access log waits for its commit.
+const ACCESS_FLUSH: Duration = Duration::from_secs(1);
+/// Entries of the access log that may wait.
+const ACCESS_PENDING_MAX: usize = 100_000;
+/// How long a commit waits for another process.
+const BUSY_WAIT: Duration = Duration::from_secs(30);
+
+/// The archive in one SQLite file.
+pub(crate) struct Sqlite {
+    writer: Option<Sender<WriteCall>>,
+    readers: Option<Sender<ReadCall>>,
+    threads: Vec<JoinHandle<()>>,
+    accesses: Arc<Accesses>,
+    directory: Mutex<Option<(u64, Arc<Directory>)>>,
+}
+
+/// Entries of the access log that wait for a commit.
+#[derive(Default)]
+struct Accesses {
+    pending: Mutex<Vec<AccessEntry>>,
+    any: AtomicBool,
+}
+
+/// What the writer does inside the transaction, and what it says after the commit.
+/// Without a transaction it only learns why there is none.
+type WriteCall = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
+type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Tells the caller, once the outcome of the commit is known.
+struct Acknowledge {
+    verdict: Verdict,
+    tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    Discard,
+}
+
+/// The open transaction of the writer.
+struct Writer<'c> {
+    db: &'c Connection,
+    /// The last commit's number; a call that changes anything takes the next.
+    change: i64,
+    lseq: i64,
+    /// Numbers of names, as far as this process has seen them.
+    names: &'c mut append::Names,
+}
+
+impl Writer<'_> {
+    fn next_change(&mut self) -> i64 {
+        self.change += 1;
+        self.change
+    }
+
+    fn next_lseq(&mut self) -> i64 {
+        self.lseq += 1;
+        self.lseq
+    }
+}
+
+impl Sqlite {
+    /// Opens or makes the archive, and starts its threads.
+    pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
+        let db = open::open(directory)?;
+        let accesses = Arc::new(Accesses::default());
+        let (writer, write_calls) = crossbeam_channel::bounded(WRITE_QUEUE_MAX);
+        let (readers, read_calls) = crossbeam_channel::bounded::<ReadCall>(READ_QUEUE_MAX);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.into())
+                .spawn(run)
+                .map_err(|source| StoreError::Refused {
+                    what: "cannot start a thread".into(),
+                    source: Some(Box::new(source)),
+                })
+        };
+        let mut threads = Vec::new();
+        let pending = Arc::clone(&accesses);
+        threads.push(spawn(
+            "store-writer",
+            Box::new(move || write_all(&db, &write_calls, &pending)),
+        )?);
+        for _ in 0..READERS {
+            let db = open::open_reader(directory)?;
+            let calls: Receiver<ReadCall> = read_calls.clone();
+            threads.push(spawn(
+                "store-reader",
+                Box::new(move || calls.iter().for_each(|call| call(&db))),
+            )?);
+        }
+        Ok(Sqlite {
+            writer: Some(writer),
+            readers: Some(readers),
+            threads,
+            accesses,
+            directory: Mutex::new(None),
+        })
+    }
+
+    /// Runs `call` in the writer's transaction; the answer comes after the commit.
+    fn write<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let (sender, receiver) = oneshot::channel();
+        let boxed: WriteCall = Box::new(move |writer| {
+            let (verdict, result) = match writer.and_then(call) {
+                Ok((verdict, value)) => (verdict, Ok(value)),
+                Err(error) => (Verdict::Discard, Err(error)),
+            };
+            Acknowledge {
+                verdict,
+                tell: Box::new(move |commit| {
+                    let answer = match (verdict, result, commit) {
+                        (Verdict::Keep, Ok(_), Err(error)) => Err(error),
+                        (_, result, _) => result,
+                    };
+                    // A caller that went away does not want to know.
+                    let _ = sender.send(answer);
+                }),
+            }
+        });
+        let queued = match self.writer.as_ref().map(|writer| writer.try_send(boxed)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => Err(StoreError::refused(format!(
+                "more than {WRITE_QUEUE_MAX} writes are waiting"
+            ))),
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                Err(StoreError::refused("the writer has stopped"))
+            }
+        };
+        Box::pin(async move {
+            queued?;
+            // The writer tells every caller, so silence means that it died half-way.
+            receiver
+                .await
+                .unwrap_or(Err(StoreError::Unknown { source: None }))
+        })
+    }
+
+    /// Runs `call` on a reader.
+    fn read<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let (sender, receiver) = oneshot::channel();
+        let boxed: ReadCall = Box::new(move |db| {
+            let _ = sender.send(call(db));
+        });
+        let queued = self.readers.as_ref().map(|readers| readers.try_send(boxed));
+        Box::pin(async move {
+            match queued {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => {
+                    return Err(StoreError::refused("too many reads are waiting"));
+                }
+            }
+            receiver
+                .await
+                .unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
+        })
+    }
+}
+
+impl Drop for Sqlite {
+    /// Lets the threads finish what waits, so that a clean end loses nothing.
+    fn drop(&mut self) {
+        self.writer.take();
+        self.readers.take();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The writer's loop: one group of calls, one commit, until no caller is left.
+fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses) {
+    let mut names = append::Names::default();
+    loop {
+        match calls.recv_timeout(ACCESS_FLUSH) {
+            Ok(first) => write_group(db, Some(first), calls, accesses, &mut names),
+            Err(RecvTimeoutError::Timeout) if accesses.any.load(Ordering::Relaxed) => {
+                write_group(db, None, calls, accesses, &mut names);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                if accesses.any.load(Ordering::Relaxed) {
+                    write_group(db, None, calls, accesses, &mut names);
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn write_group(
+    db: &Connection,
+    first: Option<WriteCall>,
+    calls: &Receiver<WriteCall>,
+    accesses: &Accesses,
+    names: &mut append::Names,
+) {
+    let mut acknowledgements = Vec::new();
+    let result = run_group(db, first, calls, accesses, names, &mut acknowledgements);
+    if result.is_err() {
+        names.clear();
+        // When there is no transaction any more this fails, and that is well.
+        let _ = db.execute_batch("ROLLBACK");
+    }
+    for acknowledge in acknowledgements {
+        let outcome = match &result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.for_each()),
+        };
+        (acknowledge.tell)(outcome);
+    }
+}
+
+fn run_group(
+    db: &Connection,
+    first: Option<WriteCall>,
+    calls: &Receiver<WriteCall>,
+    accesses: &Accesses,
+    names: &mut append::Names,
+    acknowledgements: &mut Vec<Acknowledge>,
+) -> Result<(), error::GroupError> {
+    let begun = db.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+        let change = upkeep::counter(db, "change")?;
+        let lseq = upkeep::counter(db, "lseq")?;
+        Ok((change, lseq))
+    });
+    let (change, lseq) = match begun {
+        Ok(counters) => counters,
+        Err(error) => {
+            let error = error::GroupError::new(error, Doing::Work);
+            // The first caller learns it; the others may still be lucky.
+            acknowledgements.extend(first.map(|call| call(Err(error.for_each()))));
+            return Err(error);
+        }
+    };
+    let mut writer = Writer {
+        db,
+        change,
+        lseq,
+        names,
+    };
+    let mut next = first;
+    while let Some(call) = next {
+        run_call(&mut writer, call, acknowledgements)
+            .map_err(|error| error::GroupError::new(error, Doing::Work))?;
+        next = if acknowledgements.len() < GROUP_CALLS_MAX {
+            calls.try_recv().ok()
+        } else {
+            None
+        };
+    }
+    let (change_after, lseq_after) = (writer.change, writer.lseq);
+    let finish = || {
+        upkeep::write_accesses(db, accesses)?;
+        if change_after != change {
+            upkeep::set_counter(db, "change", change_after)?;
+        }
+        if lseq_after != lseq {
+            upkeep::set_counter(db, "lseq", lseq_after)?;
+        }
+        Ok(())
+    };
+    finish().map_err(|error| error::GroupError::new(error, Doing::Work))?;
+    db.execute_batch("COMMIT")
+        .map_err(|error| error::GroupError::new(error, Doing::Commit))
+}
+
+fn run_call(
+    writer: &mut Writer<'_>,
+    call: WriteCall,
+    acknowledgements: &mut Vec<Acknowledge>,
+) -> rusqlite::Result<()> {
+    writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
+    let (change, lseq) = (writer.change, writer.lseq);
+    let acknowledge = call(Ok(writer));
+    let verdict = acknowledge.verdict;
+    acknowledgements.push(acknowledge);
+    if verdict == Verdict::Discard {
+        (writer.change, writer.lseq) = (change, lseq);
+        writer.names.clear();
+        writer.db.prepare_cached("ROLLBACK TO call")?.execute([])?;
+    }
+    writer.db.prepare_cached("RELEASE call")?.execute([])?;
+    Ok(())
+}
+
+impl Backend for Sqlite {
+    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
+        self.write(move |writer| append::append(writer, account, &events, now))
+    }
+
+    fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import> {
+        self.write(move |writer| import::import(writer, &documents, now))
+    }
+
+    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading> {
+        self.read(move |db| page::page(db, reading, visit))
+    }
+
+    fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
+        self.read(move |db| upkeep::unsealed(db, n_max))
+    }
+
+    fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
+        self.write(move |writer| upkeep::seal(writer, &bodies))
+    }
+
+    fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64> {
+        self.write(move |writer| upkeep::lapse(writer, silent_since, n_max))
+    }
+
+    fn purge(&self, horizon: u64) -> Answer<'_, u64> {
+        self.write(move |writer| upkeep::purge(writer, horizon))
+    }
+
+    fn last_change(&self) -> Answer<'_, u64> {
+        self.read(|db| {
+            let change = upkeep::counter(db, "change").map_err(refused_or_corrupt)?;
+            Ok(change as u64)
+        })
+    }
+
+    fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)> {
+        let known = self
+            .directory
+            .lock()
+            .map(|known| known.clone())
+            .unwrap_or(None);
+        let read = self.read(move |db| upkeep::directory(db, known));
+        Box::pin(async move {
+            let current = read.await?;
+            if let Ok(mut known) = self.directory.lock() {
+                *known = Some(current.clone());
+            }
+            Ok(current)
+        })
+    }
+
+    fn put_directory(&self, directory: Directory) -> Answer<'_, u64> {
+        self.write(move |writer| upkeep::put_directory(writer, &directory))
+    }
+
+    fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
+        self.write(move |writer| account::create(writer.db, account))
+    }
+
+    fn accounts(&self) -> Answer<'_, Vec<Account>> {
+        self.read(account::all)
+    }
+
+    fn account_by_client_id(&self, client_id: String) -> Answer<'_, Option<Account>> {
+        self.read(move |db| account::by_client_id(db, &client_id))
+    }
+
+    fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
+        self.write(move |writer| account::set_enabled(writer.db, &name, enabled))
+    }
+
+    fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
+        self.write(move |writer| account::renew_secret(writer.db, &name, secret))
+    }
+
+    fn issue_token(
+        &self,
+        account: AccountId,
+        token: TokenHash,
+        now: At,
+        expires: At,
+    ) -> Answer<'_, bool> {
+        self.write(move |writer| account::issue_token(writer.db, account, token, now, expires))
+    }
+
+    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>> {
+        self.read(move |db| account::grant(db, token, now))
+    }
+
+    fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
+        self.write(move |writer| account::link_secret(writer.db, fresh))
+    }
+
+    fn log_access(&self, entry: AccessEntry) {
+        let Ok(mut pending) = self.accesses.pending.lock() else {
+            return;
+        };
+        if ACCESS_PENDING_MAX <= pending.len() {
+            tracing::error!("more than {ACCESS_PENDING_MAX} entries of the access log are waiting");
+            return;
+        }
+        pending.push(entry);
+        self.accesses.any.store(true, Ordering::Relaxed);
+    }
+
+    fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>> {
+        self.read(move |db| upkeep::accesses(db, before, n_max))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,427 @@
+//! Events in.
+
+use std::collections::{BTreeSet, HashMap};
+
+use debrief_domain::limits::SESSION_EVENTS_MAX;
+use debrief_domain::{At, Event, Lsid, RepId, SiteId, Summary, TeamId};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use super::error::{corrupt, refused_or_corrupt};
+use super::{Verdict, Writer};
+use crate::codec::{Facts, event_bytes};
+use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
+
+/// What the index is read by; a window by start has the even number, by end the odd one.
+pub(super) mod kind {
+    pub(crate) const ALL: i64 = 0;
+    pub(crate) const OWNER: i64 = 2;
+    pub(crate) const ANY_TEAM: i64 = 4;
+    pub(crate) const TEAM: i64 = 6;
+    pub(crate) const SITE: i64 = 8;
+    /// Added to a kind for windows by end.
+    pub(crate) const BY_END: i64 = 1;
+}
+
+/// Kinds of names that have numbers.
+pub(super) mod name {
+    pub(crate) const REP: i64 = 0;
+    pub(crate) const TEAM: i64 = 1;
+    pub(crate) const SITE: i64 = 2;
+}
+
+/// Numbers of names, remembered until something is undone.
+#[derive(Default)]
+pub(super) struct Names(HashMap<(i64, String), i64>);
+
+impl Names {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn number(&mut self, db: &Connection, kind: i64, text: &str) -> rusqlite::Result<i64> {
+        let key = (kind, text.to_owned());
+        if let Some(number) = self.0.get(&key) {
+            return Ok(*number);
+        }
+        db.prepare_cached("INSERT INTO name (kind, text) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute(params![kind, text])?;
+        let number = known_name(db, kind, text)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        self.0.insert(key, number);
+        Ok(number)
+    }
+}
+
+/// The number of a name that the archive has seen.
+pub(super) fn known_name(db: &Connection, kind: i64, text: &str) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT id FROM name WHERE kind = ?1 AND text = ?2")?
+        .query_row(params![kind, text], |row| row.get(0))
+        .optional()
+}
+
+/// What a session's index entries are made of.
+pub(super) struct Standing<'a> {
+    pub(super) start: i64,
+    pub(super) ended: Option<i64>,
+    pub(super) owners: Vec<&'a str>,
+    pub(super) teams: Vec<&'a str>,
+    pub(super) site: &'a str,
+}
+
+/// An index entry without the session it points to: kind, owner, time.
+pub(super) type Pick = (i64, i64, i64);
+
+impl Standing<'_> {
+    /// The entries under which the session is found.
+    pub(super) fn picks(
+        &self,
+        db: &Connection,
+        names: &mut Names,
+    ) -> rusqlite::Result<BTreeSet<Pick>> {
+        let mut keys = vec![(kind::ALL, 0)];
+        for owner in &self.owners {
+            keys.push((kind::OWNER, names.number(db, name::REP, owner)?));
+        }
+        if !self.teams.is_empty() {
+            keys.push((kind::ANY_TEAM, 0));
+        }
+        for team in &self.teams {
+            keys.push((kind::TEAM, names.number(db, name::TEAM, team)?));
+        }
+        keys.push((kind::SITE, names.number(db, name::SITE, self.site)?));
+        let by_start = keys.iter().map(|(kind, owner)| (*kind, *owner, self.start));
+        let by_end = self.ended.into_iter().flat_map(|ended| {
+            keys.iter()
+                .map(move |(kind, owner)| (kind + kind::BY_END, *owner, ended))
+        });
+        Ok(by_start.chain(by_end).collect())
+    }
+}
+
+/// Brings a session's index entries from what they were to what they are.
+pub(super) fn move_picks(
+    db: &Connection,
+    before: &BTreeSet<Pick>,
+    after: &BTreeSet<Pick>,
+    lseq: (i64, i64),
+    place: i64,
+    change: i64,
+) -> rusqlite::Result<()> {
+    let mut retire = db.prepare_cached(
+        "UPDATE pick SET died = ?1 WHERE kind = ?2 AND owner = ?3 AND at = ?4 AND lseq = ?5 \
+         AND place = ?6 AND died IS NULL",
+    )?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let (lseq_before, lseq_after) = lseq;
+    let stays =
+        |pick: &Pick, other: &BTreeSet<Pick>| lseq_before == lseq_after && other.contains(pick);
+    for pick in before.iter().filter(|pick| !stays(pick, after)) {
+        retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place])?;
+    }
+    for pick in after.iter().filter(|pick| !stays(pick, before)) {
+        insert.execute(params![pick.0, pick.1, pick.2, lseq_after, place, change])?;
+    }
+    Ok(())
+}
+
+/// A place for a session that began in this second: the first one free.
+pub(super) fn new_place(db: &Connection, start: i64) -> rusqlite::Result<i64> {
+    let first = start << PLACE_BITS;
+    let last: Option<i64> = db
+        .prepare_cached("SELECT max(place) FROM session WHERE ?1 <= place AND place < ?2")?
+        .query_row([first, first + (1 << PLACE_BITS)], |row| row.get(0))?;
+    Ok(last.map_or(first, |last| last + 1))
+}
+
+/// Places of one second; a million sessions that begin in the same second take the next one's.
+const PLACE_BITS: u32 = 20;
+
+/// A session's row.
+pub(super) struct Row {
+    pub(super) place: i64,
+    pub(super) lseq: i64,
+    pub(super) is_imported: bool,
+    pub(super) start: i64,
+    pub(super) ended: Option<i64>,
+    pub(super) n_events: u64,
+    pub(super) facts: Facts,
+}
+
+/// The row of this session, if the archive has it.
+pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreError> {
+    let found = db
+        .prepare_cached(
+            "SELECT place, lseq, origin, start, ended, n_events, facts FROM session WHERE lsid = ?1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row([lsid.as_str()], |row| {
+                    let facts: Vec<u8> = row.get(6)?;
+                    let n_events: i64 = row.get(5)?;
+                    Ok((
+                        facts,
+                        Row {
+                            place: row.get(0)?,
+                            lseq: row.get(1)?,
+                            is_imported: row.get::<_, i64>(2)? == 1,
+                            start: row.get(3)?,
+                            ended: row.get(4)?,
+                            n_events: n_events as u64,
+                            facts: Facts::default(),
+                        },
+                    ))
+                })
+                .optional()
+        })
+        .map_err(refused_or_corrupt)?;
+    let Some((facts, row)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(Row {
+        facts: Facts::read(&facts).map_err(corrupt)?,
+        ..row
+    }))
+}
+
+/// Adds a batch, all or nothing.
+pub(super) fn append(
+    writer: &mut Writer<'_>,
+    account: AccountId,
+    events: &[Event],
+    now: At,
+) -> Result<(Verdict, Append), StoreError> {
+    let mut appended = Appended {
+        fresh: 0,
+        repeated: 0,
+        change: 0,
+    };
+    let mut conflicts = Vec::new();
+    let change_before = writer.change;
+    for session in by_session(events) {
+        add(
+            writer,
+            account,
+            &session,
+            now,
+            change_before + 1,
+            &mut appended,
+            &mut conflicts,
+        )?;
+    }
+    if !conflicts.is_empty() {
+        conflicts.sort_by_key(|conflict| conflict.event_idx);
+        return Ok((Verdict::Discard, Append::Conflicts(conflicts)));
+    }
+    if 0 < appended.fresh {
+        writer.next_change();
+    }
+    appended.change = writer.change as u64;
+    Ok((Verdict::Keep, Append::Done(appended)))
+}
+
+/// The batch by session, sessions in order of first mention, events in order of arrival.
+fn by_session(events: &[Event]) -> Vec<Vec<(usize, &Event)>> {
+    let mut order: HashMap<&Lsid, usize> = HashMap::new();
+    let mut sessions: Vec<Vec<(usize, &Event)>> = Vec::new();
+    for (event_idx, event) in events.iter().enumerate() {
+        let idx = *order.entry(&event.lsid).or_insert_with(|| {
+            sessions.push(Vec::new());
+            sessions.len() - 1
+        });
+        sessions[idx].push((event_idx, event));
+    }
+    sessions
+}
+
+fn add(
+    writer: &mut Writer<'_>,
+    account: AccountId,
+    events: &[(usize, &Event)],
+    now: At,
+    change: i64,
+    appended: &mut Appended,
+    conflicts: &mut Vec<Conflict>,
+) -> Result<(), StoreError> {
+    let Some((_, first)) = events.first() else {
+        return Ok(());
+    };
+    let db = writer.db;
+    let row = row(db, &first.lsid)?;
+    if row.as_ref().is_some_and(|row| row.is_imported) {
+        let kind = ConflictKind::SessionImported;
+        conflicts.extend(events.iter().map(|(event_idx, _)| Conflict {
+            event_idx: *event_idx,
+            kind,
+        }));
+        return Ok(());
+    }
+    let mut summary = match &row {
+        Some(row) => row.facts.summary().map_err(corrupt)?,
+        None => Summary::default(),
+    };
+    let before = summary.clone();
+    let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
+    let mut bytes = Vec::new();
+    for (event_idx, event) in events {
+        let event_idx = *event_idx;
+        let encoded = event_bytes(event);
+        match know(db, account, event, &encoded).map_err(refused_or_corrupt)? {
+            Known::Fresh if SESSION_EVENTS_MAX <= n_events => {
+                conflicts.push(Conflict {
+                    event_idx,
+                    kind: ConflictKind::SessionFull,
+                });
+            }
+            Known::Fresh => {
+                appended.fresh += 1;
+                n_events += 1;
+                summary.absorb(event);
+                bytes.extend_from_slice(&encoded);
+            }
+            Known::Repeated => appended.repeated += 1,
+            Known::Taken => conflicts.push(Conflict {
+                event_idx,
+                kind: ConflictKind::IdTaken,
+            }),
+        }
+    }
+    if bytes.is_empty() || !conflicts.is_empty() {
+        return Ok(());
+    }
+    let grown = Grown {
+        lsid: &first.lsid,
+        row,
+        before,
+        summary,
+        n_events,
+        now,
+        change,
+    };
+    keep(writer, &grown, &bytes).map_err(refused_or_corrupt)
+}
+
+enum Known {
+    Fresh,
+    Repeated,
+    Taken,
+}
+
+/// Notes the event's id, or says what the archive knows of it.
+fn know(
+    db: &Connection,
+    account: AccountId,
+    event: &Event,
+    bytes: &[u8],
+) -> rusqlite::Result<Known> {
+    let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
+    let content = Sha256::new()
+        .chain_update(event.lsid.as_str())
+        .chain_update([0]);
+    let content: [u8; 32] = content.chain_update(bytes).finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = content;
+    let digest = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let inserted = db
+        .prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![account.0, &hash[..16], digest])?;
+    if inserted == 1 {
+        return Ok(Known::Fresh);
+    }
+    let known: i64 = db
+        .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
+        .query_row(params![account.0, &hash[..16]], |row| row.get(0))?;
+    Ok(if known == digest {
+        Known::Repeated
+    } else {
+        Known::Taken
+    })
+}
+
+/// A session with fresh events in it.
+struct Grown<'a> {
+    lsid: &'a Lsid,
+    row: Option<Row>,
+    before: Summary,
+    summary: Summary,
+    n_events: u64,
+    now: At,
+    change: i64,
+}
+
+/// Writes the events, the row and the index entries.
+fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::Result<()> {
+    let db = writer.db;
+    let start = grown.summary.start().unwrap_or(grown.now).secs();
+    let ended = grown.summary.ended.map(At::secs);
+    let state = i64::from(ended.is_some());
+    let facts = Facts::of_summary(&grown.summary, grown.n_events).bytes();
+    let site_before = grown.before.site_id();
+    let site = grown.summary.site_id();
+    let after = standing(&grown.summary, &site, start, ended).picks(db, writer.names)?;
+    let (place, lseq, before) = match &grown.row {
+        Some(row) => {
+            let standing = standing(&grown.before, &site_before, row.start, row.ended);
+            (row.place, row.lseq, standing.picks(db, writer.names)?)
+        }
+        None => (new_place(db, start)?, writer.next_lseq(), BTreeSet::new()),
+    };
+    if grown.row.is_some() {
+        db.prepare_cached(
+            "UPDATE session SET state = ?2, start = ?3, ended = ?4, heard = ?5, change = ?6, \
+             n_events = ?7, facts = ?8 WHERE place = ?1",
+        )?
+        .execute(params![
+            place,
+            state,
+            start,
+            ended,
+            grown.now.millis(),
+            grown.change,
+            grown.n_events as i64,
+            facts
+        ])?;
+        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
+            .execute([place])?;
+    } else {
+        db.prepare_cached(
+            "INSERT INTO session (place, lsid, lseq, origin, state, start, ended, heard, born, \
+             change, n_events, facts) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            place,
+            grown.lsid.as_str(),
+            lseq,
+            state,
+            start,
+            ended,
+            grown.now.millis(),
+            grown.change,
+            grown.n_events as i64,
+            facts
+        ])?;
+    }
+    let mark = match ended {
+        Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",
+        None => "DELETE FROM unsealed WHERE place = ?1",
+    };
+    db.prepare_cached(mark)?.execute([place])?;
+    db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, 0, ?2)")?
+        .execute(params![place, bytes])?;
+    move_picks(db, &before, &after, (lseq, lseq), place, grown.change)
+}
+
+fn standing<'a>(
+    summary: &'a Summary,
+    site: &'a SiteId,
+    start: i64,
+    ended: Option<i64>,
+) -> Standing<'a> {
+    Standing {
+        start,
+        ended,
+        owners: summary.owner_ids().into_iter().map(RepId::as_str).collect(),
+        teams: summary.teams.iter().map(TeamId::as_str).collect(),
+        site: site.as_str(),
+    }
+}

@@ -1,0 +1,93 @@
+//! What SQLite's errors mean to a caller.
+
+use rusqlite::ErrorCode;
+
+use crate::StoreError;
+
+/// Whether the commit itself had begun when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It had not: the transaction is undone.
+    Work,
+    /// It had: only some errors leave it surely undone.
+    Commit,
+}
+
+/// An error of a whole group of calls; each caller gets one of its own.
+#[derive(Debug)]
+pub(super) struct GroupError {
+    cause: String,
+    code: Option<ErrorCode>,
+    doing: Doing,
+}
+
+impl GroupError {
+    pub(super) fn new(error: rusqlite::Error, doing: Doing) -> GroupError {
+        tracing::error!(error = %error, "a commit failed");
+        GroupError {
+            code: error.sqlite_error_code(),
+            cause: error.to_string(),
+            doing,
+        }
+    }
+
+    pub(super) fn for_each(&self) -> StoreError {
+        let source = Some(self.cause.clone().into());
+        match (self.code, self.doing) {
+            (Some(code), _) if is_damage(code) => StoreError::Corrupt {
+                what: "the database file".into(),
+                source,
+            },
+            (Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::ReadOnly), _)
+            | (_, Doing::Work) => StoreError::Refused {
+                what: sentence(self.code),
+                source,
+            },
+            (_, Doing::Commit) => StoreError::Unknown { source },
+        }
+    }
+}
+
+fn is_damage(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+}
+
+fn sentence(code: Option<ErrorCode>) -> String {
+    let sentence = match code {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process is writing to the archive"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "the data directory cannot be written to"
+        }
+        Some(ErrorCode::CannotOpen) => "the database file cannot be opened",
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error",
+        _ => "the database reports an error",
+    };
+    sentence.into()
+}
+
+/// For calls whose transaction is surely undone, or that only read.
+pub(super) fn refused_or_corrupt(error: rusqlite::Error) -> StoreError {
+    let code = error.sqlite_error_code();
+    if code.is_some_and(is_damage) {
+        let what = "the database file".into();
+        return StoreError::Corrupt {
+            what,
+            source: Some(Box::new(error)),
+        };
+    }
+    StoreError::Refused {
+        what: sentence(code),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// For bytes that cannot be read.
+pub(super) fn corrupt(error: crate::codec::CodecError) -> StoreError {
+    StoreError::Corrupt {
+        what: error.to_string(),
+        source: None,
+    }
+}

@@ -1,0 +1,293 @@
+//! Sessions out: a page of places in order, then their bodies.
+
+use std::collections::VecDeque;
+
+use debrief_domain::{Change, Filter, Lsid, RepId, Which, Window};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::append::{kind, known_name, name};
+use super::error::{corrupt, refused_or_corrupt};
+use super::upkeep::{counter, events_of};
+use crate::reading::{Key, Source, Stage, take_least};
+use crate::{Flow, Found, PAGE_SESSIONS_MAX, Reading, Silence, StoreError, Visit};
+
+/// Reads one page in one short transaction.
+pub(super) fn page(
+    db: &Connection,
+    mut reading: Reading,
+    mut visit: Visit,
+) -> Result<Reading, StoreError> {
+    let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
+    let bound = match reading.bound {
+        Some(bound) => {
+            let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
+            if (bound.0 as i64) < horizon {
+                return Err(StoreError::refused(
+                    "the report took too long and was given up",
+                ));
+            }
+            bound
+        }
+        None => {
+            let bound = Change(counter(db, "change").map_err(refused_or_corrupt)? as u64);
+            reading.bound = Some(bound);
+            reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
+            bound
+        }
+    };
+    for _ in 0..PAGE_SESSIONS_MAX {
+        if reading.queue.is_empty() {
+            fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
+        }
+        let Some(place) = reading.queue.pop_front() else {
+            break;
+        };
+        if show(db, place, &mut visit)? == Flow::Full {
+            break;
+        }
+    }
+    transaction.commit().map_err(refused_or_corrupt)?;
+    Ok(reading)
+}
+
+/// Where a new reading starts.
+fn begin(db: &Connection, reading: &Reading) -> rusqlite::Result<Stage> {
+    let selection = &reading.selection;
+    match &selection.which {
+        Which::Named(lsids) => Ok(Stage::Names(lsids.iter().rev().cloned().collect())),
+        Which::ChangedSince(change) => {
+            let after = i64::try_from(change.0).unwrap_or(i64::MAX);
+            Ok(Stage::Changes {
+                after: (after, i64::MAX),
+            })
+        }
+        Which::Started(_) => sources(db, reading, 0),
+        Which::Ended(_) => sources(db, reading, kind::BY_END),
+    }
+}
+
+fn sources(db: &Connection, reading: &Reading, by: i64) -> rusqlite::Result<Stage> {
+    let owners = owners(db, reading)?;
+    let sources = owners.into_iter().map(|(kind, owner)| Source {
+        kind: kind + by,
+        owner,
+        after: None,
+        buffer: VecDeque::new(),
+        is_dry: false,
+    });
+    Ok(Stage::Sources(sources.collect()))
+}
+
+/// The index entries' kinds and owners that the filter names; names never seen have none.
+fn owners(db: &Connection, reading: &Reading) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let one = |kind: i64, number: Option<i64>| number.into_iter().map(|n| (kind, n)).collect();
+    let rep = |id: &RepId| known_name(db, name::REP, id.as_str());
+    Ok(match &reading.selection.filter {
+        Filter::All => vec![(kind::ALL, 0)],
+        Filter::AnyTeam => vec![(kind::ANY_TEAM, 0)],
+        Filter::OwnedBy(id) => one(kind::OWNER, rep(id)?),
+        Filter::Team(id) => one(kind::TEAM, known_name(db, name::TEAM, id.as_str())?),
+        Filter::Site(id) => one(kind::SITE, known_name(db, name::SITE, id.as_str())?),
+        Filter::OwnedByMemberOf(_) => {
+            let mut owners = Vec::new();
+            for member in &reading.members.0 {
+                owners.extend(rep(member)?.map(|number| (kind::OWNER, number)));
+            }
+            owners
+        }
+    })
+}
+
+/// Puts the next places into the queue; leaves it empty when there are none.
+fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Result<()> {
+    let bound = bound.0 as i64;
+    match &mut reading.stage {
+        Stage::New | Stage::Done => {}
+        Stage::Names(lsids) => {
+            while let Some(lsid) = lsids.pop() {
+                if let Some(place) = named(db, &lsid, bound)? {
+                    reading.queue.push_back(place);
+                    break;
+                }
+            }
+            if lsids.is_empty() {
+                reading.stage = Stage::Done;
+            }
+        }
+        Stage::Changes { after } => {
+            let mut after = *after;
+            let rows = changes(db, after, bound)?;
+            let is_last = rows.len() < PAGE_SESSIONS_MAX;
+            after = rows.last().copied().unwrap_or(after);
+            let picks = match &reading.selection.filter {
+                Filter::All => None,
+                _ => Some(owners(db, reading)?),
+            };
+            for (_, place) in rows {
+                if picks
+                    .as_ref()
+                    .map_or(Ok(true), |picks| is_picked(db, place, picks))?
+                {
+                    reading.queue.push_back(place);
+                }
+            }
+            reading.stage = if is_last {
+                Stage::Done
+            } else {
+                Stage::Changes { after }
+            };
+            if reading.queue.is_empty() && !is_last {
+                return fill(db, reading, Change(bound as u64));
+            }
+        }
+        Stage::Sources(sources) => {
+            let window = match &reading.selection.which {
+                Which::Started(window) | Which::Ended(window) => *window,
+                Which::Named(_) | Which::ChangedSince(_) => return Ok(()),
+            };
+            while reading.queue.len() < PAGE_SESSIONS_MAX {
+                match take_least(sources) {
+                    Some((_, _, place)) => reading.queue.push_back(place),
+                    None if sources.iter().all(|s| s.is_dry && s.buffer.is_empty()) => break,
+                    None => {
+                        let n = PAGE_SESSIONS_MAX.div_ceil(sources.len().max(1)).max(16);
+                        for source in sources
+                            .iter_mut()
+                            .filter(|s| !s.is_dry && s.buffer.is_empty())
+                        {
+                            refill(db, source, window, bound, n)?;
+                        }
+                    }
+                }
+            }
+            if reading.queue.is_empty() {
+                reading.stage = Stage::Done;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn named(db: &Connection, lsid: &Lsid, bound: i64) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT place FROM session WHERE lsid = ?1 AND born <= ?2")?
+        .query_row(params![lsid.as_str(), bound], |row| row.get(0))
+        .optional()
+}
+
+fn changes(db: &Connection, after: (i64, i64), bound: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT change, place FROM session WHERE (change, place) > (?1, ?2) AND change <= ?3 \
+         ORDER BY change, place LIMIT ?4",
+    )?;
+    let rows = statement.query_map(
+        params![after.0, after.1, bound, PAGE_SESSIONS_MAX as i64],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    rows.collect()
+}
+
+/// Whether any of the owners has the session now.
+fn is_picked(db: &Connection, place: i64, owners: &[(i64, i64)]) -> rusqlite::Result<bool> {
+    let mut statement = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM session s JOIN pick p ON p.kind = ?1 AND p.owner = ?2 \
+         AND p.at = s.start AND p.lseq = s.lseq AND p.place = s.place AND p.died IS NULL \
+         WHERE s.place = ?3)",
+    )?;
+    for (kind, owner) in owners {
+        if statement.query_row([*kind, *owner, place], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn refill(
+    db: &Connection,
+    source: &mut Source,
+    window: Window,
+    bound: i64,
+    n: usize,
+) -> rusqlite::Result<()> {
+    // Whole seconds: an entry of second s lies in the window when s · 1000 does.
+    let ceil = |millis: i64| millis.div_euclid(1000) + i64::from(millis.rem_euclid(1000) != 0);
+    let from = ceil(window.from.millis());
+    let until = window.until.map_or(i64::MAX, |until| ceil(until.millis()));
+    let after = source.after.unwrap_or((from, -1, -1));
+    let mut statement = db.prepare_cached(
+        "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 \
+         AND (at, lseq, place) > (?3, ?4, ?5) AND at < ?6 AND born <= ?7 \
+         AND (died IS NULL OR ?7 < died) ORDER BY at, lseq, place LIMIT ?8",
+    )?;
+    let rows = statement.query_map(
+        params![
+            source.kind,
+            source.owner,
+            after.0,
+            after.1,
+            after.2,
+            until,
+            bound,
+            n as i64
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let keys: Vec<Key> = rows.collect::<Result<_, _>>()?;
+    source.is_dry = keys.len() < n;
+    source.after = keys.last().copied().or(source.after);
+    source.buffer.extend(keys);
+    Ok(())
+}
+
+/// Shows the visitor one session, as it is now.
+fn show(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreError> {
+    let sealed = {
+        let mut statement = db
+            .prepare_cached("SELECT sealed, names, change FROM body WHERE place = ?1")
+            .map_err(refused_or_corrupt)?;
+        let mut rows = statement.query([place]).map_err(refused_or_corrupt)?;
+        match rows.next().map_err(refused_or_corrupt)? {
+            Some(row) => {
+                let read = || -> rusqlite::Result<(&[u8], i64, i64)> {
+                    let body = row.get_ref(0)?.as_blob()?;
+                    Ok((body, row.get(1)?, row.get(2)?))
+                };
+                let (body, names, change) = read().map_err(refused_or_corrupt)?;
+                let (names, change) = (names as u64, change as u64);
+                Some(visit(Found::Sealed {
+                    body,
+                    names,
+                    place,
+                    change,
+                })?)
+            }
+            None => None,
+        }
+    };
+    if let Some(flow) = sealed {
+        return Ok(flow);
+    }
+    let (lsid, lseq, state): (String, i64, i64) = db
+        .prepare_cached("SELECT lsid, lseq, state FROM session WHERE place = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .map_err(refused_or_corrupt)?;
+    let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
+    let events = events_of(db, place).map_err(refused_or_corrupt)?;
+    let events = crate::codec::events(&events, &lsid).map_err(corrupt)?;
+    if events.is_empty() {
+        return Err(StoreError::corrupt(format!(
+            "session `{lsid}` has neither bytes nor events"
+        )));
+    }
+    let silence = if state == 2 {
+        Silence::Lapsed
+    } else {
+        Silence::Heard
+    };
+    visit(Found::Live {
+        lseq: lseq as u64,
+        events,
+        silence,
+    })
+}

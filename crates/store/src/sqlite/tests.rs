@@ -1,0 +1,171 @@
+//! What is special about the embedded archive; the contract itself is `conformance`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use super::*;
+use crate::conformance::{append, read, session, started};
+use crate::{Store, conformance};
+use debrief_domain::Filter;
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(future)
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    let directories = std::cell::RefCell::new(Vec::new());
+    block_on(conformance::all(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        directories.borrow_mut().push(directory);
+        store
+    }));
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_opening_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    block_on(append(&store, session("a", 0, Some(5), "1", "2", "1")));
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(block_on(read(&store, started().which, Filter::All)), ["a"]);
+    assert_eq!(
+        block_on(append(&store, session("a", 0, Some(5), "1", "2", "1"))),
+        (0, 4)
+    );
+}
+
+fn refusal(directory: &Path) -> String {
+    Store::open(directory)
+        .err()
+        .map(|error| error.to_string())
+        .unwrap()
+}
+
+#[test]
+fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(directory.path()).unwrap());
+    let file = directory.path().join("archive.sqlite");
+    let db = Connection::open(&file).unwrap();
+    db.execute("INSERT INTO schema_version VALUES (99, 'later')", [])
+        .unwrap();
+    drop(db);
+    assert_eq!(
+        refusal(directory.path()),
+        "the archive has format 99, and this Debrief knows formats up to 1: use the newer Debrief \
+         that wrote it"
+    );
+    let db = Connection::open(&file).unwrap();
+    let version: i64 = db
+        .query_row("SELECT max(version) FROM schema_version", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(version, 99);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("archive.sqlite");
+    std::fs::write(
+        &file,
+        "this is no database, and it is long enough to be looked at".repeat(99),
+    )
+    .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    assert!(refusal(directory.path()).starts_with("the archive is damaged"));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn an_archive_of_the_first_format_is_brought_to_the_current_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute_batch(include_str!("../../tests/format1.sql"))
+        .unwrap();
+    drop(db);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(
+        block_on(read(&store, started().which, Filter::All)),
+        ["old/1"]
+    );
+    let accounts = block_on(store.accounts()).unwrap();
+    assert_eq!(accounts[0].name, "siem");
+}
+
+#[test]
+fn a_full_disk_refuses_the_batch_and_damages_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    // As good as a full disk: SQLite gets the same answer from its page allocator.
+    block_on(sqlite.write(|writer| {
+        let pages: i64 = writer
+            .db
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        let sql = format!("PRAGMA max_page_count = {}", pages + 8);
+        writer.db.query_row(&sql, [], |_| Ok(())).unwrap();
+        Ok((Verdict::Keep, ()))
+    }))
+    .unwrap();
+    let store = Store {
+        backend: Arc::new(sqlite),
+    };
+    let mut n_kept = 0;
+    let error = loop {
+        let lsid = format!("s{n_kept}");
+        let mut events = session(&lsid, n_kept, None, "1", "", "1");
+        events[0].filename = Some("x".repeat(10_000));
+        match block_on(store.append(AccountId(1), events, conformance::at(0))) {
+            Ok(_) => n_kept += 1,
+            Err(error) => break error,
+        }
+        assert!(n_kept < 1_000, "the disk never got full");
+    };
+    assert_eq!(error.to_string(), "the disk is full");
+    assert!(matches!(error, StoreError::Refused { .. }));
+    let kept = block_on(read(&store, started().which, Filter::All));
+    assert_eq!(kept.len() as i64, n_kept);
+    let (change, integrity) = (block_on(store.last_change()).unwrap(), directory.path());
+    assert_eq!(change as i64, n_kept);
+    drop(store);
+    let db = Connection::open(integrity.join("archive.sqlite")).unwrap();
+    let check: String = db
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+}
+
+#[test]
+fn many_writers_at_once_are_grouped_and_each_is_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                append(&store, session(&format!("s{n}"), n, None, "1", "", "1")).await
+            });
+        }
+        while let Some(result) = tasks.join_next().await {
+            assert_eq!(result.unwrap(), (3, 0));
+        }
+    });
+    assert_eq!(
+        block_on(read(&store, started().which, Filter::All)).len(),
+        200
+    );
+}

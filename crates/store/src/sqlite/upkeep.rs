@@ -1,0 +1,278 @@
+//! Sealing, lapsing, forgetting; the directory, counters and the access log.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use debrief_domain::{At, Directory, Lsid};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{corrupt, refused_or_corrupt};
+use super::{Accesses, Verdict, Writer};
+use crate::codec;
+use crate::{AccessEntry, SealedBody, StoreError, Unsealed};
+
+/// The value of a counter.
+pub(super) fn counter(db: &Connection, name: &str) -> rusqlite::Result<i64> {
+    db.prepare_cached("SELECT value FROM counter WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+}
+
+/// Sets a counter.
+pub(super) fn set_counter(db: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE counter SET value = ?2 WHERE name = ?1")?
+        .execute(params![name, value])?;
+    Ok(())
+}
+
+/// All events of a session as bytes, in order of arrival.
+pub(super) fn events_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
+    let mut statement =
+        db.prepare_cached("SELECT form, bytes FROM event WHERE place = ?1 ORDER BY id")?;
+    let mut rows = statement.query([place])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(1)?.as_blob()?;
+        match row.get::<_, i64>(0)? {
+            FORM_PLAIN => events.extend_from_slice(bytes),
+            _ => {
+                let mut inflater = flate2::read::DeflateDecoder::new(bytes);
+                inflater
+                    .read_to_end(&mut events)
+                    .map_err(|_| rusqlite::Error::InvalidQuery)?;
+            }
+        }
+    }
+    Ok(events)
+}
+
+const FORM_PLAIN: i64 = 0;
+const FORM_DEFLATE: i64 = 1;
+
+/// Closed sessions without sealed bytes, with their events.
+pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, StoreError> {
+    let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
+    let rows: Vec<(i64, String, i64, i64)> = db
+        .prepare_cached(
+            "SELECT s.place, s.lsid, s.lseq, s.change FROM unsealed u JOIN session s \
+             ON s.place = u.place ORDER BY u.place LIMIT ?1",
+        )
+        .and_then(|mut statement| {
+            let rows = statement.query_map([n_max as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+            rows.collect()
+        })
+        .map_err(refused_or_corrupt)?;
+    let mut sessions = Vec::new();
+    for (place, lsid, lseq, change) in rows {
+        let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
+        let events = events_of(db, place).map_err(refused_or_corrupt)?;
+        let events = codec::events(&events, &lsid).map_err(corrupt)?;
+        sessions.push(Unsealed {
+            place,
+            lseq: lseq as u64,
+            change: change as u64,
+            events,
+        });
+    }
+    transaction.commit().map_err(refused_or_corrupt)?;
+    Ok(sessions)
+}
+
+/// Keeps sealed bytes of sessions that are still as they were, and packs their events.
+pub(super) fn seal(
+    writer: &mut Writer<'_>,
+    bodies: &[SealedBody],
+) -> Result<(Verdict, u64), StoreError> {
+    let mut n_sealed = 0;
+    for body in bodies {
+        n_sealed += u64::from(seal_one(writer.db, body).map_err(refused_or_corrupt)?);
+    }
+    Ok((Verdict::Keep, n_sealed))
+}
+
+fn seal_one(db: &Connection, body: &SealedBody) -> rusqlite::Result<bool> {
+    let standing: Option<(i64, i64)> = db
+        .prepare_cached("SELECT change, origin FROM session WHERE place = ?1 AND state <> 0 OR place = ?1 AND origin = 1")?
+        .query_row([body.place], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((change, origin)) = standing else {
+        return Ok(false);
+    };
+    if change != body.change as i64 {
+        return Ok(false);
+    }
+    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![body.place, change, body.names as i64, body.body])?;
+    let was_unsealed = db
+        .prepare_cached("DELETE FROM unsealed WHERE place = ?1")?
+        .execute([body.place])?
+        == 1;
+    if origin == 0 && was_unsealed {
+        pack_events(db, body.place)?;
+    }
+    Ok(true)
+}
+
+/// Puts all events of a session into one compressed row; their order stays.
+fn pack_events(db: &Connection, place: i64) -> rusqlite::Result<()> {
+    let events = events_of(db, place)?;
+    let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+    let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
+    // Writing to memory cannot fail; were it to, the plain rows simply stay.
+    let Ok(packed) = packed else { return Ok(()) };
+    db.prepare_cached("DELETE FROM event WHERE place = ?1")?
+        .execute([place])?;
+    db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?
+        .execute(params![place, FORM_DEFLATE, packed])?;
+    Ok(())
+}
+
+/// Marks running sessions that were silent too long as closed abnormally.
+pub(super) fn lapse(
+    writer: &mut Writer<'_>,
+    silent_since: At,
+    n_max: usize,
+) -> Result<(Verdict, u64), StoreError> {
+    let change = writer.change + 1;
+    let db = writer.db;
+    let lapse = || -> rusqlite::Result<u64> {
+        let places: Vec<i64> = db
+            .prepare_cached(
+                "SELECT place FROM session WHERE state = 0 AND origin = 0 AND heard < ?1 \
+                 ORDER BY heard LIMIT ?2",
+            )?
+            .query_map(params![silent_since.millis(), n_max as i64], |row| {
+                row.get(0)
+            })?
+            .collect::<Result<_, _>>()?;
+        for place in &places {
+            db.prepare_cached("UPDATE session SET state = 2, change = ?2 WHERE place = ?1")?
+                .execute([*place, change])?;
+            db.prepare_cached("INSERT INTO unsealed VALUES (?1) ON CONFLICT DO NOTHING")?
+                .execute([*place])?;
+        }
+        Ok(places.len() as u64)
+    };
+    let n_lapsed = lapse().map_err(refused_or_corrupt)?;
+    if 0 < n_lapsed {
+        writer.next_change();
+    }
+    Ok((Verdict::Keep, n_lapsed))
+}
+
+/// Deletes index entries that died up to the horizon, and refuses older readings from now on.
+pub(super) fn purge(writer: &mut Writer<'_>, horizon: u64) -> Result<(Verdict, u64), StoreError> {
+    let horizon = i64::try_from(horizon)
+        .unwrap_or(i64::MAX)
+        .min(writer.change);
+    let purge = || -> rusqlite::Result<usize> {
+        if counter(writer.db, "horizon")? < horizon {
+            set_counter(writer.db, "horizon", horizon)?;
+        }
+        writer
+            .db
+            .prepare_cached("DELETE FROM pick WHERE died <= ?1")?
+            .execute([horizon])
+    };
+    let n_deleted = purge().map_err(refused_or_corrupt)?;
+    Ok((Verdict::Keep, n_deleted as u64))
+}
+
+/// The directory; the known one when it is still current.
+pub(super) fn directory(
+    db: &Connection,
+    known: Option<(u64, Arc<Directory>)>,
+) -> Result<(u64, Arc<Directory>), StoreError> {
+    let version: Option<i64> = db
+        .prepare_cached("SELECT version FROM directory")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+        .map_err(refused_or_corrupt)?;
+    let version = version.unwrap_or(0) as u64;
+    if let Some(known) = known.filter(|(known, _)| *known == version) {
+        return Ok(known);
+    }
+    if version == 0 {
+        return Ok((0, Arc::new(Directory::default())));
+    }
+    let document: (i64, Vec<u8>) = db
+        .query_row("SELECT version, document FROM directory", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .map_err(refused_or_corrupt)?;
+    let directory = codec::directory(&document.1).map_err(corrupt)?;
+    Ok((document.0 as u64, Arc::new(directory)))
+}
+
+/// Replaces the directory.
+pub(super) fn put_directory(
+    writer: &mut Writer<'_>,
+    directory: &Directory,
+) -> Result<(Verdict, u64), StoreError> {
+    let document = codec::directory_bytes(directory);
+    // The commit's number is the version: it grows for ever, whatever else is replaced.
+    let version = writer.next_change();
+    let put = || -> rusqlite::Result<()> {
+        writer.db.execute("DELETE FROM directory", [])?;
+        writer.db.execute(
+            "INSERT INTO directory VALUES (?1, ?2)",
+            params![version, document],
+        )?;
+        Ok(())
+    };
+    put().map_err(refused_or_corrupt)?;
+    Ok((Verdict::Keep, version as u64))
+}
+
+/// Writes the entries of the access log that wait.
+pub(super) fn write_accesses(db: &Connection, accesses: &Accesses) -> rusqlite::Result<()> {
+    if !accesses.any.swap(false, Ordering::Relaxed) {
+        return Ok(());
+    }
+    let entries = match accesses.pending.lock() {
+        Ok(mut pending) => std::mem::take(&mut *pending),
+        Err(_) => return Ok(()),
+    };
+    let mut insert = db.prepare_cached(
+        "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for entry in entries {
+        insert.execute(params![
+            entry.at.millis(),
+            entry.who,
+            entry.action,
+            entry.detail,
+            entry.outcome
+        ])?;
+    }
+    Ok(())
+}
+
+/// Entries of the access log below a number, newest first.
+pub(super) fn accesses(
+    db: &Connection,
+    before: u64,
+    n_max: usize,
+) -> Result<Vec<(u64, AccessEntry)>, StoreError> {
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let read = || -> rusqlite::Result<Vec<(u64, AccessEntry)>> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, at, who, action, detail, outcome FROM access_log WHERE id < ?1 \
+             ORDER BY id DESC LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![before, n_max as i64], |row| {
+            let id: i64 = row.get(0)?;
+            let entry = AccessEntry {
+                at: At::from_millis(row.get(1)?).unwrap_or(At::MIN),
+                who: row.get(2)?,
+                action: row.get(3)?,
+                detail: row.get(4)?,
+                outcome: row.get(5)?,
+            };
+            Ok((id as u64, entry))
+        })?;
+        rows.collect()
+    };
+    read().map_err(refused_or_corrupt)
+}
