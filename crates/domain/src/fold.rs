@@ -169,7 +169,8 @@ fn recordings(events: &[Event]) -> Recordings {
     }
 }
 
-/// One entry per number that joined; without any, one made of what acting customers are called.
+/// One entry per number that joined or acted. A session always has a customer, so when nobody
+/// told of one there is an entry without a name.
 fn customers(events: &[Event]) -> Vec<CustomerEntry> {
     let mut found: Vec<Customer> = Vec::new();
     for customer in events.iter().filter_map(|event| event.customer.as_deref()) {
@@ -189,6 +190,9 @@ fn customers(events: &[Event]) -> Vec<CustomerEntry> {
                 ..Customer::default()
             });
         }
+    }
+    if found.is_empty() {
+        found.push(Customer::default());
     }
     let entry = |(idx, customer)| CustomerEntry {
         customer,

@@ -17,7 +17,7 @@ mod write;
 pub use answer::{Answer, Coding, Format, Head};
 pub use ask::{Fault, Faults, Params, Query, ReportKind, ask};
 pub use column::{COLUMNS, Column, Kind};
-pub use dialect::{DIALECTS, Dialect};
+pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};
 pub use link::{DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, Verdict};
 pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};

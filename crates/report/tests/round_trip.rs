@@ -106,6 +106,27 @@ fn check_same_document(source: &str) {
 }
 
 #[track_caller]
+fn check_recordings_are_hidden(source: &str) {
+    let denied = Links {
+        recordings: RecordingsView::Denied,
+        ..links()
+    };
+    let mut out = Vec::new();
+    let mut answer = begin(Format::Xml, Coding::Identity, &mut out);
+    for session in read(source) {
+        answer.parts(&session.parts, &denied, &mut out).unwrap();
+    }
+    answer.end(&mut out);
+    let (found, _) = canonical(std::str::from_utf8(&out).unwrap());
+    let (expected, _) = canonical(source);
+    let expected: Vec<_> = expected
+        .into_iter()
+        .map(|s| s.without_recordings())
+        .collect();
+    assert_eq!(difference(&found, &expected), None, "{source}");
+}
+
+#[track_caller]
 fn check_index(document: &Document) {
     let told = read(&document.text).into_iter().map(|session| Told {
         lsid: session.lsid.as_str().into(),
@@ -186,6 +207,11 @@ proptest! {
     }
 
     #[test]
+    fn an_account_that_may_not_see_recordings_gets_everything_else(document in documents(CHOICES_MAX)) {
+        check_recordings_are_hidden(&document.text);
+    }
+
+    #[test]
     fn the_index_knows_what_the_document_says(document in documents(CHOICES_MAX)) {
         check_index(&document);
     }
@@ -206,7 +232,6 @@ proptest! {
         let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
         let lsids: Vec<&str> = rows.iter().map(|row| &row[0]).collect();
         let told: Vec<&str> = document.sessions.iter().map(|told| &*told.lsid).collect();
-        // A text that a spreadsheet would take for a formula has a quote before it.
         prop_assert_eq!(lsids, told);
     }
 }

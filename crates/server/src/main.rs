@@ -1,1 +1,7 @@
-fn main() {}
+//! `debrief`: one binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    debrief::cli::main()
+}

@@ -104,6 +104,14 @@ impl Reading {
         }
     }
 
+    /// A reading whose moment is an earlier commit: it leaves out what came after.
+    pub fn at(selection: Selection, members: Members, bound: Change) -> Reading {
+        Reading {
+            bound: Some(bound),
+            ..Reading::new(selection, members)
+        }
+    }
+
     /// Whether every session has been given.
     pub fn is_done(&self) -> bool {
         self.queue.is_empty() && matches!(self.stage, Stage::Done)

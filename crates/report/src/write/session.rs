@@ -26,6 +26,13 @@ pub struct Parts {
     pub n_replaced: u64,
 }
 
+impl Parts {
+    /// What the links are, as bytes: equal links have equal bytes.
+    pub fn links_digest(&self) -> Vec<u8> {
+        crate::link::pack(&self.links)
+    }
+}
+
 /// Writes a folded session. Teams have the names that `directory` gives them now.
 pub fn session_parts(session: &Session, directory: &Directory) -> Parts {
     let mut head = Xml::default();

@@ -31,10 +31,12 @@ pub(super) fn page(
         None => {
             let bound = Change(counter(db, "change").map_err(refused_or_corrupt)? as u64);
             reading.bound = Some(bound);
-            reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
             bound
         }
     };
+    if matches!(reading.stage, Stage::New) {
+        reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
+    }
     for _ in 0..PAGE_SESSIONS_MAX {
         if reading.queue.is_empty() {
             fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;

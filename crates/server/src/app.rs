@@ -1,0 +1,186 @@
+//! What every request and every command works with.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use debrief_domain::At;
+use debrief_report::{DefinesCustomFields, LinkKey, Links, RecordingsView};
+use debrief_store::{Account, AccountId, Store, StoreError};
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::random;
+
+/// The running program, shared by all that it does.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    config: Config,
+    clock: Clock,
+    link_key: LinkKey,
+    limits: Vec<Limiter>,
+    failures: Mutex<HashMap<IpAddr, Failures>>,
+}
+
+type Limiter = RateLimiter<AccountId, HashMapStateStore<AccountId>, DefaultClock>;
+
+/// Failed logins of one address.
+struct Failures {
+    since: At,
+    n: u32,
+}
+
+/// Failed logins an address may make in [`FAILURE_WINDOW_SECS`].
+pub const FAILED_LOGINS_MAX: u32 = 20;
+/// How long failed logins count.
+pub const FAILURE_WINDOW_SECS: u64 = 60;
+/// Addresses whose failed logins are remembered.
+const FAILING_ADDRESSES_MAX: usize = 10_000;
+
+/// A limit was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooMany {
+    /// Which limit, with its value.
+    pub limit: String,
+    /// Seconds after which to try again.
+    pub retry_secs: u64,
+}
+
+impl App {
+    /// Puts the program together. Makes the secret that signs links on the first start.
+    pub async fn new(store: Store, config: Config, clock: Clock) -> anyhow::Result<App> {
+        let secret = store.link_secret(random::bytes()?).await?;
+        let quotas = [
+            NonZeroU32::new(config.requests_per_second).map(Quota::per_second),
+            NonZeroU32::new(config.requests_per_hour).map(Quota::per_hour),
+        ];
+        let limits = quotas
+            .into_iter()
+            .flatten()
+            .map(RateLimiter::hashmap)
+            .collect();
+        Ok(App(Arc::new(Inner {
+            store,
+            config,
+            clock,
+            link_key: LinkKey::new(&secret),
+            limits,
+            failures: Mutex::new(HashMap::new()),
+        })))
+    }
+
+    /// The archive.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The time now.
+    pub fn now(&self) -> At {
+        self.0.clock.now()
+    }
+
+    /// Counts a request of an account, or says why it is one too many.
+    pub fn count_request(&self, account: &Account) -> Result<(), TooMany> {
+        use governor::clock::Clock as _;
+        for limiter in &self.0.limits {
+            if let Err(early) = limiter.check_key(&account.id) {
+                let wait = early.wait_time_from(DefaultClock::default().now());
+                let config = &self.0.config;
+                let limit = if wait <= Duration::from_secs(1) {
+                    format!("requests_per_second is {}", config.requests_per_second)
+                } else {
+                    format!("requests_per_hour is {}", config.requests_per_hour)
+                };
+                return Err(TooMany {
+                    limit,
+                    retry_secs: wait.as_secs() + 1,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an address has failed too often to be heard now.
+    pub fn may_log_in(&self, address: IpAddr) -> Result<(), TooMany> {
+        let now = self.now();
+        let Ok(failures) = self.0.failures.lock() else {
+            return Ok(());
+        };
+        match failures.get(&address) {
+            Some(known) if FAILED_LOGINS_MAX <= known.n => {
+                let gone = now.secs_since(known.since);
+                if FAILURE_WINDOW_SECS <= gone {
+                    return Ok(());
+                }
+                let limit = format!("failed logins per minute and address are {FAILED_LOGINS_MAX}");
+                Err(TooMany {
+                    limit,
+                    retry_secs: FAILURE_WINDOW_SECS - gone,
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Notes a failed login.
+    pub fn note_failed_login(&self, address: IpAddr) {
+        let now = self.now();
+        let Ok(mut failures) = self.0.failures.lock() else {
+            return;
+        };
+        if FAILING_ADDRESSES_MAX <= failures.len() {
+            failures.retain(|_, known| now.secs_since(known.since) < FAILURE_WINDOW_SECS);
+        }
+        let known = failures
+            .entry(address)
+            .or_insert(Failures { since: now, n: 0 });
+        if FAILURE_WINDOW_SECS <= now.secs_since(known.since) {
+            *known = Failures { since: now, n: 0 };
+        }
+        known.n += 1;
+    }
+
+    /// What makes the links that an account sees now. `host` is what the request called us.
+    pub async fn links(&self, account: &Account, host: &str) -> Result<Links, StoreError> {
+        let (_, directory) = self.store().directory().await?;
+        let config = self.config();
+        // Rounded up to the hour: a report asked for again soon has the same bytes.
+        let expires = config.link_lifetime.map_or(0, |lifetime| {
+            let secs = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+            let until = self.now().plus_secs(secs).secs();
+            (until / 3_600 + 1) * 3_600
+        });
+        Ok(Links {
+            base: config
+                .public_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{host}")),
+            account: account.id.0.to_string(),
+            expires,
+            recordings: match account.permissions.reporting {
+                debrief_domain::Reporting::ReportsAndRecordings => RecordingsView::Allowed,
+                debrief_domain::Reporting::Reports | debrief_domain::Reporting::Deny => {
+                    RecordingsView::Denied
+                }
+            },
+            defines_custom_fields: match directory.custom_fields.is_empty() {
+                true => DefinesCustomFields::None,
+                false => DefinesCustomFields::Some,
+            },
+            key: self.0.link_key.clone(),
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! `debrief report`: the API's answer, from the data directory or from a server.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use debrief_domain::{At, Permissions};
+use debrief_report::{Coding, Params, ask};
+use debrief_store::{Account, AccountId, Enabled};
+
+use super::{client, open_existing};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::render::Report;
+
+/// Flags of `debrief report`: the report's own parameters, and where it comes from and goes to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Sessions that began on or after this day (YYYY-MM-DD).
+    #[arg(long)]
+    start_date: Option<String>,
+    /// Sessions that began at or after this time (UNIX seconds).
+    #[arg(long)]
+    start_time: Option<String>,
+    /// Closed sessions that ended on or after this day (YYYY-MM-DD).
+    #[arg(long)]
+    end_date: Option<String>,
+    /// Closed sessions that ended at or after this time (UNIX seconds).
+    #[arg(long)]
+    end_time: Option<String>,
+    /// Days after a date, seconds after a time; 0 is up to now.
+    #[arg(long)]
+    duration: Option<String>,
+    /// One session.
+    #[arg(long)]
+    lsid: Option<String>,
+    /// Several sessions, separated by commas.
+    #[arg(long)]
+    lsids: Option<String>,
+    /// What changed after this cursor; 0 is everything.
+    #[arg(long)]
+    changed_since: Option<String>,
+    /// all, rep:ID, team:all, team:ID, members:ID or site:ID.
+    #[arg(long)]
+    limit: Option<String>,
+    /// xml, json, ndjson or csv.
+    #[arg(long)]
+    format: Option<String>,
+    /// The file to write; none is standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// Asks this server instead of the data directory.
+    #[arg(long, requires = "client_id", requires = "client_secret_file")]
+    server: Option<String>,
+    /// The API account's client id.
+    #[arg(long, requires = "server")]
+    client_id: Option<String>,
+    /// A file with the API account's client secret, or `-` for standard input.
+    #[arg(long, requires = "server")]
+    client_secret_file: Option<PathBuf>,
+}
+
+impl Args {
+    fn params(&self) -> Params {
+        let pairs = [
+            ("start_date", &self.start_date),
+            ("start_time", &self.start_time),
+            ("end_date", &self.end_date),
+            ("end_time", &self.end_time),
+            ("duration", &self.duration),
+            ("lsid", &self.lsid),
+            ("lsids", &self.lsids),
+            ("changed_since", &self.changed_since),
+            ("limit", &self.limit),
+            ("format", &self.format),
+        ];
+        let given = pairs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)));
+        let report = ("generate_report".into(), "SupportSession".into());
+        let given = given.map(|(name, value)| (name.to_owned(), value));
+        Params(std::iter::once(report).chain(given).collect())
+    }
+}
+
+pub(crate) async fn run(data: &Path, config: Config, args: Args) -> anyhow::Result<()> {
+    let params = args.params();
+    // A faulty question is wrong here as it is there.
+    if let Err(faults) = ask(&params, &config.time_zone) {
+        let lines: Vec<String> = faults
+            .0
+            .iter()
+            .map(|f| format!("{}: {}", f.parameter, f.message))
+            .collect();
+        anyhow::bail!("faulty parameters:\n  {}", lines.join("\n  "));
+    }
+    let mut output = Output::open(args.output.as_deref())?;
+    match (&args.server, &args.client_id, &args.client_secret_file) {
+        (Some(server), Some(client_id), Some(secret_file)) => {
+            client::fetch(server, client_id, secret_file, &params, &mut output)?;
+        }
+        _ => from_archive(data, config, &params, &mut output).await?,
+    }
+    output.finish()
+}
+
+async fn from_archive(
+    data: &Path,
+    config: Config,
+    params: &Params,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let store = open_existing(data)?;
+    let query = ask(params, &config.time_zone)?;
+    let host = config.listen.to_string();
+    let app = App::new(store, config, Clock::System).await?;
+    let links = app.links(&operator(), &host).await?;
+    let mut report = Report::begin(&app, &query, Coding::Identity, links).await?;
+    while let Some(chunk) = report.chunk().await? {
+        output.write_all(&chunk)?;
+    }
+    if let Some(next) = report.next {
+        eprintln!("next cursor: {next}");
+    }
+    let n_replaced = report.n_replaced();
+    if 0 < n_replaced {
+        eprintln!("{n_replaced} characters that XML cannot carry were replaced by U+FFFD");
+    }
+    Ok(())
+}
+
+/// Who has the data directory may see everything in it. Links are signed for no account that
+/// exists, so they open for nobody else.
+fn operator() -> Account {
+    Account {
+        id: AccountId::SELF,
+        name: "operator".into(),
+        client_id: String::new(),
+        secret_hash: [0; 32],
+        enabled: Enabled::Yes,
+        permissions: Permissions::parse("reporting,recordings").unwrap_or_default(),
+        networks: Vec::new(),
+        comment: String::new(),
+        created: At::MIN,
+    }
+}
+
+/// Where a report goes. A file gets its name only when it is whole.
+enum Output {
+    Stdout(BufWriter<io::Stdout>),
+    File {
+        file: BufWriter<File>,
+        partial: PathBuf,
+        path: PathBuf,
+    },
+}
+
+impl Output {
+    fn open(path: Option<&Path>) -> anyhow::Result<Output> {
+        let Some(path) = path else {
+            return Ok(Output::Stdout(BufWriter::new(io::stdout())));
+        };
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = File::create(&partial)
+            .with_context(|| format!("cannot write `{}`", partial.display()))?;
+        Ok(Output::File {
+            file: BufWriter::new(file),
+            partial,
+            path: path.into(),
+        })
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Output::Stdout(mut stdout) => stdout.flush()?,
+            Output::File {
+                mut file,
+                partial,
+                path,
+            } => {
+                file.flush()?;
+                file.get_ref().sync_all()?;
+                std::fs::rename(&partial, &path)
+                    .with_context(|| format!("cannot write `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Output::Stdout(stdout) => stdout.write(bytes),
+            Output::File { file, .. } => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Output::Stdout(stdout) => stdout.flush(),
+            Output::File { file, .. } => file.flush(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `debrief serve`.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use debrief_domain::Permissions;
+use debrief_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::account::{Credentials, create, print_credentials};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat};
+use crate::{http, sweep};
+
+/// Flags of `debrief serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Fills an empty archive with the demo organisation first.
+    #[arg(long)]
+    demo: bool,
+}
+
+impl Args {
+    /// What the flags say of configuration keys.
+    pub(crate) fn overrides(&self) -> Vec<(&'static str, String)> {
+        self.listen
+            .iter()
+            .map(|listen| ("listen", listen.to_string()))
+            .collect()
+    }
+}
+
+/// Everything an administrator may do.
+const ADMIN: &str = "reporting,recordings,command=full_access,ingest,admin";
+
+pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Result<()> {
+    log_to_stderr(&config);
+    let store = Store::open(data)?;
+    // Held until the program ends.
+    let _lock = lock(data)?;
+    if args.demo && store.last_change().await? == 0 {
+        super::demo::fill(&store, super::demo::DEMO_SESSIONS, 1).await?;
+    }
+    let admin = first_admin(&store).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let stall_timeout = config.stall_timeout;
+    let app = App::new(store, config, Clock::System).await?;
+    let sweeper = tokio::spawn(sweep::run(app.clone()));
+    {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "listening on http://{address}")?;
+        out.flush()?;
+    }
+    if let Some(admin) = admin {
+        eprintln!("first start: made the API account `admin` with every permission");
+        print_credentials(&admin, &mut std::io::stderr())?;
+    }
+    http::serve(
+        listener,
+        http::router(app.clone()),
+        stall_timeout,
+        stopped()?,
+    )
+    .await?;
+    sweeper.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Done when the program is asked to end.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// One server per data directory.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("serve.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!(
+                "another `debrief serve` runs on the data directory `{}`",
+                data.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock `{}`", path.display()))
+        }
+    }
+}
+
+/// The administrator's account, when there is no account at all: the server never starts open.
+async fn first_admin(store: &Store) -> anyhow::Result<Option<Credentials>> {
+    if !store.accounts().await?.is_empty() {
+        return Ok(None);
+    }
+    let permissions = Permissions::parse(ADMIN)?;
+    create(
+        store,
+        "admin",
+        permissions,
+        Vec::new(),
+        "made at the first start",
+    )
+    .await
+    .map(Some)
+}
+
+fn log_to_stderr(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second subscriber in one process is a test's doing; the first one stays.
+    let _ = match config.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

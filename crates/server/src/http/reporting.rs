@@ -1,0 +1,257 @@
+//! `/api/reporting`: the vendor's reporting API.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use debrief_report::{Coding, Params, Query, ask};
+use debrief_store::AccessEntry;
+use futures::stream;
+use tokio::sync::mpsc;
+
+use super::FORM_BYTES_MAX;
+use super::caller::{Address, Caller};
+use super::error::{ApiError, body_broken, body_too_long, log_chain, no_such_method};
+use crate::app::App;
+use crate::render::{Report, describe, nothing_found};
+
+/// Chunks made ahead of what the client has taken.
+const CHUNKS_AHEAD: usize = 1;
+/// How long a form body may take to arrive.
+const FORM_WAIT: Duration = Duration::from_secs(30);
+
+/// The cursor of a `changed_since` report.
+const DEBRIEF_NEXT: HeaderName = HeaderName::from_static("debrief-next");
+
+/// Answers `GET` and `POST` with the report that the parameters ask for.
+pub(crate) async fn report(
+    State(app): State<App>,
+    address: Address,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if method != Method::GET && method != Method::POST && method != Method::HEAD {
+        return no_such_method(State(app)).await;
+    }
+    let caller = match Caller::find(&app, address, &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return error.respond(&app),
+    };
+    let params = match params(query.as_deref(), body).await {
+        Ok(params) => params,
+        Err(error) => return error.respond(&app),
+    };
+    match answer(&app, &caller, &params, &headers).await {
+        Ok(response) => response,
+        Err(error) => {
+            note(&app, &caller, "refused", error.sentence());
+            let wants_json = params
+                .0
+                .iter()
+                .any(|(name, value)| name == "format" && (value == "json" || value == "ndjson"));
+            if wants_json {
+                error.respond_json()
+            } else {
+                error.respond(&app)
+            }
+        }
+    }
+}
+
+/// Parameters of the query string and of a form body. Whatever media type a client claims, a body
+/// that is no form has no known parameters in it.
+async fn params(query: Option<&str>, body: Body) -> Result<Params, ApiError> {
+    let body = match tokio::time::timeout(FORM_WAIT, to_bytes(body, FORM_BYTES_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if is_too_long(&error) => return Err(body_too_long(FORM_BYTES_MAX)),
+        Ok(Err(_)) | Err(_) => return Err(body_broken()),
+    };
+    let query = form_urlencoded::parse(query.unwrap_or("").as_bytes());
+    let form = form_urlencoded::parse(&body);
+    let pairs = query
+        .chain(form)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()));
+    Ok(Params(pairs.collect()))
+}
+
+/// Whether a body broke off at its limit, rather than on its way.
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+async fn answer(
+    app: &App,
+    caller: &Caller,
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    caller.may_report()?;
+    let query = ask(params, &app.config().time_zone)?;
+    let host = headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("localhost");
+    let links = app.links(&caller.account, clean_host(host)).await?;
+    let coding = coding(headers);
+    let mut report = Report::begin(app, &query, coding, links).await?;
+    // Whatever fails before the first byte still has a status to be told with.
+    let first = report.chunk().await?.unwrap_or_default();
+    note(app, caller, "report", &describe(&query.selection));
+    let (is_done, n_sessions) = report.progress();
+    let next = report.next;
+    if is_done
+        && n_sessions == 0
+        && let Some(document) = nothing_found(app, &query)
+    {
+        return Ok(respond(
+            Body::from(document),
+            &query,
+            Coding::Identity,
+            next,
+        ));
+    }
+    let body = if is_done {
+        Body::from(first)
+    } else {
+        stream_body(report, first)
+    };
+    Ok(respond(body, &query, coding, next))
+}
+
+fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Response {
+    let mut response = (StatusCode::OK, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(query.format.media_type()),
+    );
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if coding == Coding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(next) = next {
+        headers.insert(DEBRIEF_NEXT, HeaderValue::from(next));
+    }
+    response
+}
+
+/// A body whose chunks are made while the client takes the ones before. A failure breaks the
+/// connection off, so that a shortened document is never well-formed.
+fn stream_body(mut report: Report, first: Vec<u8>) -> Body {
+    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(CHUNKS_AHEAD);
+    tokio::spawn(async move {
+        if sender.send(Ok(Bytes::from(first))).await.is_err() {
+            return;
+        }
+        loop {
+            let chunk = match report.chunk().await {
+                Ok(Some(chunk)) => Ok(Bytes::from(chunk)),
+                Ok(None) => return,
+                Err(error) => {
+                    log_chain(&error);
+                    Err(io::Error::other("the report was given up"))
+                }
+            };
+            let is_failure = chunk.is_err();
+            // A client that went away ends the reading here.
+            if sender.send(chunk).await.is_err() || is_failure {
+                return;
+            }
+        }
+    });
+    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }))
+}
+
+/// Whether the client takes gzip (RFC 9110 §12.5.3).
+fn coding(headers: &HeaderMap) -> Coding {
+    let lines = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    let takes_gzip = lines.flat_map(|line| line.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        let is_wanted = weight.is_none_or(|q| q.parse::<f32>().is_ok_and(|q| 0.0 < q));
+        (name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip")) && is_wanted
+    });
+    if takes_gzip {
+        Coding::Gzip
+    } else {
+        Coding::Identity
+    }
+}
+
+/// A host that can stand in a link: letters, digits and what ports and addresses need.
+fn clean_host(host: &str) -> &str {
+    let is_clean = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if !host.is_empty() && host.chars().all(is_clean) {
+        host
+    } else {
+        "localhost"
+    }
+}
+
+fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
+    app.store().log_access(AccessEntry {
+        at: app.now(),
+        who: caller.account.name.clone(),
+        action: action.into(),
+        detail: detail.into(),
+        outcome: String::new(),
+    });
+}
+
+/// `GET /check_health`: 200 when the archive answers, 500 when it does not. No data.
+pub(crate) async fn check_health(State(app): State<App>) -> StatusCode {
+    match app.store().last_change().await {
+        Ok(_) => StatusCode::OK,
+        Err(error) => {
+            log_chain(&error);
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let coding = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
+            coding(&headers)
+        };
+        for value in ["gzip", "deflate, GZIP;q=0.5", "br, x-gzip", "gzip; q=1"] {
+            assert_eq!(coding(value), Coding::Gzip, "{value}");
+        }
+        for value in ["", "identity", "br", "gzip;q=0", "gzip;q=0.0", "gzipped"] {
+            assert_eq!(coding(value), Coding::Identity, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_could_break_out_of_a_link_is_not_used() {
+        assert_eq!(clean_host("debrief.example:8080"), "debrief.example:8080");
+        assert_eq!(clean_host("[::1]:80"), "[::1]:80");
+        assert_eq!(clean_host("a\"><script>"), "localhost");
+        assert_eq!(clean_host("a&b"), "localhost");
+    }
+}

@@ -1,0 +1,163 @@
+//! Documents on their way into the archive: read on one thread, sealed on others, committed in
+//! groups.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use debrief_domain::At;
+use debrief_report::{Imported, Level, ReadError, Sealer, SessionReader, ShowsTeams};
+use debrief_store::{Document, Import, Store, StoreError};
+
+use crate::render::digest;
+
+/// Sessions that may wait between two steps.
+const WAITING_SESSIONS_MAX: usize = 16;
+/// Threads that seal.
+const SEALERS: usize = 2;
+/// Sessions of one commit.
+const COMMIT_SESSIONS_MAX: usize = 256;
+/// Sealed bytes after which a commit is made.
+const COMMIT_BYTES: usize = 8 << 20;
+
+/// What became of a document.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    /// Counts of sessions.
+    pub(crate) import: Import,
+    /// Elements beside sessions that were passed over.
+    pub(crate) passed_over: u64,
+    /// The last session of the document that is in the archive.
+    pub(crate) last: Option<String>,
+    /// What the document was refused for, after that session.
+    pub(crate) fault: Option<ReadError>,
+}
+
+/// Reads a document, gzip or plain, into the archive. A faulty one leaves the sessions before the
+/// fault.
+pub(crate) fn take_in(
+    store: &Store,
+    namespace: &str,
+    input: impl Read + Send,
+    now: At,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Intake, StoreError> {
+    let mut input = BufReader::with_capacity(256 << 10, input);
+    let is_gzip = matches!(input.fill_buf(), Ok([0x1F, 0x8B, ..]));
+    if is_gzip {
+        let plain = flate2::bufread::MultiGzDecoder::new(input);
+        let plain = BufReader::with_capacity(256 << 10, plain);
+        return pipeline(store, namespace, plain, now, runtime);
+    }
+    pipeline(store, namespace, input, now, runtime)
+}
+
+fn pipeline(
+    store: &Store,
+    namespace: &str,
+    input: impl BufRead + Send,
+    now: At,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Intake, StoreError> {
+    let (read_sender, read) = sync_channel::<Imported>(WAITING_SESSIONS_MAX);
+    let (sealed_sender, sealed) = sync_channel::<Document>(WAITING_SESSIONS_MAX);
+    let read = Arc::new(Mutex::new(read));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read_sessions(input, namespace, &read_sender));
+        for _ in 0..SEALERS {
+            let (read, sealed_sender) = (Arc::clone(&read), sealed_sender.clone());
+            scope.spawn(move || seal_sessions(&read, &sealed_sender));
+        }
+        drop(sealed_sender);
+        // Only the sealers hold the receiver: when they stop, the reader stops too.
+        drop(read);
+        let mut intake = Intake {
+            import: commit_all(store, &sealed, now, runtime)?,
+            ..Intake::default()
+        };
+        if let Ok((last, passed_over, fault)) = reader.join() {
+            (intake.last, intake.passed_over, intake.fault) = (last, passed_over, fault);
+        }
+        Ok(intake)
+    })
+}
+
+fn read_sessions(
+    input: impl BufRead,
+    namespace: &str,
+    sessions: &SyncSender<Imported>,
+) -> (Option<String>, u64, Option<ReadError>) {
+    let mut reader = SessionReader::new(input, namespace);
+    let mut last = None;
+    loop {
+        match reader.next_session() {
+            Ok(Some(session)) => {
+                let lsid = session.lsid.to_string();
+                if sessions.send(session).is_err() {
+                    return (last, reader.passed_over(), None);
+                }
+                last = Some(lsid);
+            }
+            Ok(None) => return (last, reader.passed_over(), None),
+            Err(fault) => return (last, reader.passed_over(), Some(fault)),
+        }
+    }
+}
+
+fn seal_sessions(sessions: &Mutex<Receiver<Imported>>, documents: &SyncSender<Document>) {
+    let mut sealer = Sealer::new(Level::Keep);
+    loop {
+        let next = sessions.lock().map(|sessions| sessions.recv());
+        let Ok(Ok(session)) = next else { return };
+        let shows_teams = if session.teams.is_empty() {
+            ShowsTeams::No
+        } else {
+            ShowsTeams::Yes
+        };
+        let document = Document {
+            digest: digest(&session.parts),
+            body: sealer.seal(&session.parts, shows_teams),
+            // Version 0 is the empty directory: current names are put in when they are known.
+            names: 0,
+            lsid: session.lsid,
+            lseq: session.lseq,
+            start: session.start,
+            end: session.end,
+            owners: session.owners,
+            teams: session.teams,
+            site: session.site,
+            last_event: session.last_event,
+            n_events: session.n_events,
+        };
+        if documents.send(document).is_err() {
+            return;
+        }
+    }
+}
+
+fn commit_all(
+    store: &Store,
+    documents: &Receiver<Document>,
+    now: At,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Import, StoreError> {
+    let mut import = Import::default();
+    let mut batch: Vec<Document> = Vec::new();
+    let mut n_bytes = 0;
+    loop {
+        let next = documents.recv().ok();
+        let is_end = next.is_none();
+        if let Some(document) = next {
+            n_bytes += document.body.len();
+            batch.push(document);
+        }
+        let is_full = COMMIT_SESSIONS_MAX <= batch.len() || COMMIT_BYTES <= n_bytes;
+        if !batch.is_empty() && (is_full || is_end) {
+            import.add(runtime.block_on(store.import(std::mem::take(&mut batch), now))?);
+            n_bytes = 0;
+        }
+        if is_end {
+            return Ok(import);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The room that talks: command line, configuration, HTTP, and the work that goes on by itself.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod demo;
+pub mod http;
+mod intake;
+mod random;
+mod render;
+mod sweep;
+mod wire;

@@ -1,0 +1,252 @@
+//! A report on its way from the archive to whoever asked: pages in, chunks of bytes out.
+
+use std::sync::{Arc, Mutex};
+
+use debrief_domain::{At, Change, Directory, Filter, Moment, Selection, Which, fold};
+use debrief_report::{
+    Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer, ShowsTeams,
+    session_parts,
+};
+use debrief_store::{Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError};
+
+use crate::app::App;
+
+/// Bytes after which a chunk is sent.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// A report being made.
+pub(crate) struct Report {
+    store: Store,
+    reading: Option<Reading>,
+    making: Arc<Mutex<Making>>,
+    /// The cursor of a `changed_since` report.
+    pub(crate) next: Option<u64>,
+}
+
+/// What the visitor of pages works on.
+struct Making {
+    answer: Option<Answer>,
+    out: Vec<u8>,
+    links: Links,
+    directory: Arc<Directory>,
+    version: u64,
+    namespace: String,
+    now: At,
+    n_sessions: u64,
+    n_replaced: u64,
+    /// Sessions whose kept bytes show old names of teams, sealed again.
+    renewed: Vec<SealedBody>,
+}
+
+impl Report {
+    /// Begins a report. The set of sessions is that of its first chunk's moment.
+    pub(crate) async fn begin(
+        app: &App,
+        query: &Query,
+        coding: Coding,
+        links: Links,
+    ) -> Result<Report, StoreError> {
+        let store = app.store();
+        let (version, directory) = store.directory().await?;
+        let members = match &query.selection.filter {
+            Filter::OwnedByMemberOf(team) => Members(directory.members(team).cloned().collect()),
+            _ => Members::default(),
+        };
+        let selection = query.selection.clone();
+        let (reading, next) = match selection.which {
+            Which::ChangedSince(_) => {
+                let bound = store.last_change().await?;
+                (Reading::at(selection, members, Change(bound)), Some(bound))
+            }
+            _ => (Reading::new(selection, members), None),
+        };
+        let config = app.config();
+        let mut out = Vec::new();
+        let head = Head {
+            dialect: config.dialect,
+            namespace: &config.namespace,
+            next,
+        };
+        let answer = Answer::begin(head, query.format, coding, &mut out);
+        let making = Making {
+            answer: Some(answer),
+            out,
+            links,
+            directory,
+            version,
+            namespace: config.namespace.clone(),
+            now: app.now(),
+            n_sessions: 0,
+            n_replaced: 0,
+            renewed: Vec::new(),
+        };
+        Ok(Report {
+            store: store.clone(),
+            reading: Some(reading),
+            making: Arc::new(Mutex::new(making)),
+            next,
+        })
+    }
+
+    /// The next bytes; none at the end. A failure means that what was sent is not whole.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(reading) = self.reading.take() else {
+            return Ok(None);
+        };
+        let making = Arc::clone(&self.making);
+        let visit = move |found: Found<'_>| {
+            let mut making = making.lock().map_err(|_| poisoned())?;
+            making.session(found)?;
+            Ok(if CHUNK_BYTES <= making.out.len() {
+                Flow::Full
+            } else {
+                Flow::More
+            })
+        };
+        let reading = self.store.page(reading, Box::new(visit)).await?;
+        let (chunk, renewed) = {
+            let mut making = self.making.lock().map_err(|_| poisoned())?;
+            let making = &mut *making;
+            if reading.is_done() {
+                if let Some(answer) = making.answer.take() {
+                    answer.end(&mut making.out);
+                }
+            } else {
+                self.reading = Some(reading);
+            }
+            let room = making.out.capacity().min(2 * CHUNK_BYTES);
+            let chunk = std::mem::replace(&mut making.out, Vec::with_capacity(room));
+            (chunk, std::mem::take(&mut making.renewed))
+        };
+        if !renewed.is_empty() {
+            // Only a saving for the next report: when it fails, that one does the work again.
+            if let Err(error) = self.store.seal(renewed).await {
+                tracing::warn!(%error, "renamed sessions could not be sealed again");
+            }
+        }
+        Ok(Some(chunk))
+    }
+
+    /// Whether every session has been given, and how many.
+    pub(crate) fn progress(&self) -> (bool, u64) {
+        let n_sessions = self.making.lock().map_or(0, |making| making.n_sessions);
+        (self.reading.is_none(), n_sessions)
+    }
+
+    /// Characters so far that XML cannot carry and that became U+FFFD.
+    pub(crate) fn n_replaced(&self) -> u64 {
+        self.making.lock().map_or(0, |making| making.n_replaced)
+    }
+}
+
+/// The document that answers when no session fits, if the dialect has one.
+pub(crate) fn nothing_found(app: &App, query: &Query) -> Option<Vec<u8>> {
+    let config = app.config();
+    match (config.dialect.nothing, query.format) {
+        (Nothing::Error(sentence), Format::Xml) => {
+            Some(config.dialect.error_document(&config.namespace, sentence))
+        }
+        (Nothing::Error(_) | Nothing::EmptyList, _) => None,
+    }
+}
+
+fn poisoned() -> StoreError {
+    StoreError::refused("the report was given up")
+}
+
+fn damaged(error: debrief_report::SealedError) -> StoreError {
+    StoreError::Corrupt {
+        what: "a sealed session".into(),
+        source: Some(Box::new(error)),
+    }
+}
+
+impl Making {
+    fn session(&mut self, found: Found<'_>) -> Result<(), StoreError> {
+        self.n_sessions += 1;
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
+        match found {
+            Found::Sealed {
+                body,
+                names,
+                place,
+                change,
+            } => {
+                let sealed = Sealed::parse(body).map_err(damaged)?;
+                let is_current = names == self.version || sealed.shows_teams() == ShowsTeams::No;
+                if is_current {
+                    return answer
+                        .sealed(&sealed, &self.links, &mut self.out)
+                        .map_err(damaged);
+                }
+                let parts = sealed
+                    .renamed(&self.directory, &self.namespace)
+                    .map_err(damaged)?;
+                answer
+                    .parts(&parts, &self.links, &mut self.out)
+                    .map_err(damaged)?;
+                let body = Sealer::new(Level::Keep).seal(&parts, ShowsTeams::Yes);
+                self.renewed.push(SealedBody {
+                    place,
+                    change,
+                    names: self.version,
+                    body,
+                });
+                Ok(())
+            }
+            Found::Live {
+                lseq,
+                events,
+                silence,
+            } => {
+                let moment = match silence {
+                    Silence::Heard => Moment::Now(self.now),
+                    Silence::Lapsed => Moment::Silent,
+                };
+                let Some(session) = fold(lseq, events, moment) else {
+                    return Err(StoreError::corrupt("a session without events"));
+                };
+                let parts = session_parts(&session, &self.directory);
+                self.n_replaced += parts.n_replaced;
+                answer
+                    .parts(&parts, &self.links, &mut self.out)
+                    .map_err(damaged)
+            }
+        }
+    }
+}
+
+/// The kept bytes of a closed session.
+pub(crate) fn seal_session(
+    sealer: &mut Sealer,
+    session: &debrief_domain::Session,
+    directory: &Directory,
+) -> Vec<u8> {
+    let teams = if session.teams.is_empty() {
+        ShowsTeams::No
+    } else {
+        ShowsTeams::Yes
+    };
+    sealer.seal(&session_parts(session, directory), teams)
+}
+
+/// What a selection is called in the access log.
+pub(crate) fn describe(selection: &Selection) -> String {
+    format!("{:?} {:?}", selection.which, selection.filter)
+}
+
+/// A digest of what the parts of a session say.
+pub(crate) fn digest(parts: &Parts) -> [u8; 16] {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update((parts.head.len() as u64).to_le_bytes());
+    hash.update(&parts.head);
+    hash.update(&parts.tail);
+    hash.update(parts.links_digest());
+    let whole: [u8; 32] = hash.finalize().into();
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&whole[..16]);
+    digest
+}

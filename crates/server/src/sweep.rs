@@ -1,0 +1,108 @@
+//! The work that goes on by itself: sealing what was closed, closing what fell silent, forgetting
+//! what no report needs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use debrief_domain::{Directory, Moment, fold};
+use debrief_report::{Level, Sealer};
+use debrief_store::{SealedBody, Store, StoreError, Unsealed};
+use tokio::time::MissedTickBehavior;
+
+use crate::app::App;
+use crate::render::seal_session;
+
+/// How often the sweeper looks.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// Sessions sealed in one commit.
+const SEAL_SESSIONS_MAX: usize = 64;
+/// Sessions lapsed in one commit.
+const LAPSE_SESSIONS_MAX: usize = 1_000;
+/// The longest a report may take: index entries older than this are forgotten.
+pub(crate) const REPORT_MAX: Duration = Duration::from_secs(6 * 3_600);
+/// How often the horizon of reports moves.
+const HORIZON_EVERY: Duration = Duration::from_secs(600);
+
+/// Sweeps until the program ends.
+pub(crate) async fn run(app: App) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut horizons: VecDeque<u64> = VecDeque::new();
+    let mut since_horizon = HORIZON_EVERY;
+    loop {
+        ticks.tick().await;
+        if let Err(error) = sweep(&app).await {
+            tracing::error!(%error, "sweeping failed; it is tried again");
+        }
+        since_horizon += SWEEP_EVERY;
+        if HORIZON_EVERY <= since_horizon {
+            since_horizon = Duration::ZERO;
+            if let Err(error) = move_horizon(&app, &mut horizons).await {
+                tracing::error!(%error, "old index entries could not be forgotten");
+            }
+        }
+    }
+}
+
+/// One round: lapses and seals all there is to lapse and seal.
+pub(crate) async fn sweep(app: &App) -> Result<(), StoreError> {
+    let lapse_after = i64::try_from(app.config().lapse_after.as_secs()).unwrap_or(i64::MAX);
+    let silent_since = app.now().plus_secs(-lapse_after);
+    loop {
+        let n_lapsed = app.store().lapse(silent_since, LAPSE_SESSIONS_MAX).await?;
+        if 0 < n_lapsed {
+            tracing::info!(
+                n_lapsed,
+                "sessions closed abnormally: nothing was heard of them"
+            );
+        }
+        if n_lapsed < LAPSE_SESSIONS_MAX as u64 {
+            break;
+        }
+    }
+    seal_all(app.store()).await.map(|_| ())
+}
+
+/// Seals every closed session that is not sealed. Gives how many.
+pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
+    let mut n_sealed = 0;
+    loop {
+        let unsealed = store.unsealed(SEAL_SESSIONS_MAX).await?;
+        if unsealed.is_empty() {
+            return Ok(n_sealed);
+        }
+        let (version, directory) = store.directory().await?;
+        let bodies = tokio::task::spawn_blocking(move || seal(unsealed, version, &directory)).await;
+        let bodies = bodies.map_err(|_| StoreError::refused("sealing was given up"))?;
+        n_sealed += store.seal(bodies).await?;
+    }
+}
+
+fn seal(unsealed: Vec<Unsealed>, version: u64, directory: &Arc<Directory>) -> Vec<SealedBody> {
+    let mut sealer = Sealer::new(Level::Keep);
+    let seal = |unsealed: Unsealed| {
+        // Only closed sessions are here: without an end they have lapsed.
+        let session = fold(unsealed.lseq, unsealed.events, Moment::Silent)?;
+        let body = seal_session(&mut sealer, &session, directory);
+        Some(SealedBody {
+            place: unsealed.place,
+            change: unsealed.change,
+            names: version,
+            body,
+        })
+    };
+    unsealed.into_iter().filter_map(seal).collect()
+}
+
+/// Forgets what only reports begun longer ago than [`REPORT_MAX`] would need.
+async fn move_horizon(app: &App, horizons: &mut VecDeque<u64>) -> Result<(), StoreError> {
+    horizons.push_back(app.store().last_change().await?);
+    let n_kept = REPORT_MAX.as_secs().div_ceil(HORIZON_EVERY.as_secs()) as usize;
+    if n_kept < horizons.len()
+        && let Some(horizon) = horizons.pop_front()
+    {
+        app.store().purge(horizon).await?;
+    }
+    Ok(())
+}

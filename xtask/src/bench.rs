@@ -1,0 +1,104 @@
+//! `cargo xtask bench`: Debrief beside programs that set the limit, as ratios in one run.
+//!
+//! It judges speed, memory and size; whether answers are right is for the tests. It checks only
+//! that what it measures is what it asked for.
+
+mod census;
+mod debrief;
+mod flood;
+mod load;
+mod peers;
+mod results;
+mod rows;
+mod stand;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use results::Results;
+use rows::{ROWS, Row};
+use stand::{Scale, Stand, say};
+
+const SESSIONS: u32 = 60_000;
+const SESSIONS_QUICK: u32 = 4_000;
+const REPEATS: u32 = 5;
+/// Results are kept only of runs that were repeated so often.
+const REPEATS_KEPT_MIN: u32 = 5;
+const _: () = assert!(REPEATS_KEPT_MIN <= REPEATS);
+const MEMORY_REPORT_BYTES: u64 = 1_000_000_000;
+
+/// What to measure, and how thoroughly.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Two minutes: a small archive and short samples.
+    #[arg(long)]
+    quick: bool,
+    /// How many sessions the archive gets.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
+    sessions: Option<u32>,
+    /// How often each side of a row is measured.
+    #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: u32,
+    /// Measures one row only, and keeps no results.
+    #[arg(long, value_name = "ROW", value_parser = rows::parse_key)]
+    only: Option<&'static Row>,
+}
+
+/// Builds, measures, prints the table and keeps the results.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let workspace = workspace.context("the workspace has no folder")?;
+    let scale = scale(options);
+    let began = Instant::now();
+    let mut stand = Stand::build(workspace, scale)?;
+    let chosen: Vec<&'static Row> = match options.only {
+        Some(row) => vec![row],
+        None => ROWS.iter().collect(),
+    };
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
+    for row in chosen {
+        say(row.key);
+        match (row.measure)(&mut stand) {
+            Ok(measured) => rows.push((row, measured)),
+            Err(error) => failures.push(format!("row `{}`: {error:#}", row.key)),
+        }
+    }
+    drop(stand);
+    let results = Results {
+        n_sessions: scale.n_sessions,
+        n_repeats: scale.n_repeats,
+        rows,
+    };
+    print!("{}", results.table());
+    say(&format!("{:.0} s in all", began.elapsed().as_secs_f64()));
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    if options.only.is_some() || scale.n_repeats < REPEATS_KEPT_MIN {
+        say("a partial run: `bench/results.json` stays as it was");
+        return Ok(());
+    }
+    results.write(workspace)
+}
+
+fn scale(options: &Options) -> Scale {
+    let n_repeats = options.repeat;
+    if options.quick {
+        return Scale {
+            n_sessions: options.sessions.unwrap_or(SESSIONS_QUICK),
+            n_repeats,
+            sample: Duration::from_millis(400),
+            n_first_bytes: 20,
+            memory_report_bytes: 0,
+        };
+    }
+    Scale {
+        n_sessions: options.sessions.unwrap_or(SESSIONS),
+        n_repeats,
+        sample: Duration::from_secs(2),
+        n_first_bytes: 50,
+        memory_report_bytes: MEMORY_REPORT_BYTES,
+    }
+}

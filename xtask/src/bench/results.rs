@@ -1,0 +1,279 @@
+//! What was measured, as a table for people and as `bench/results.json` for programs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+
+use super::rows::{Better, Row};
+
+const TABLE_BEGIN: &str = "<!-- table: written by `cargo xtask bench` -->";
+const TABLE_END: &str = "<!-- end of table -->";
+
+/// What a row found.
+pub(super) enum Measured {
+    /// One value per repeat in each list.
+    Done {
+        /// What both sides are measured in.
+        unit: &'static str,
+        debrief: Vec<f64>,
+        peer: Vec<f64>,
+        ratios: Vec<f64>,
+    },
+    /// The row could not run on this machine, and what would change that.
+    Missing { why: String },
+}
+
+/// Median, least and most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(values: &[f64]) -> Spread {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        assert!(!sorted.is_empty());
+        let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
+        Spread {
+            median: f64::midpoint(sorted[low], sorted[high]),
+            min: sorted[0],
+            max: sorted[sorted.len() - 1],
+        }
+    }
+
+    fn show(self) -> String {
+        let Spread { median, min, max } = self;
+        format!("{} ({}–{})", short(median), short(min), short(max))
+    }
+}
+
+/// The middle of several values.
+pub(super) fn median(values: &[f64]) -> f64 {
+    Spread::of(values).median
+}
+
+/// Everything a run found.
+pub(super) struct Results {
+    pub(super) n_sessions: u32,
+    pub(super) n_repeats: u32,
+    pub(super) rows: Vec<(&'static Row, Measured)>,
+}
+
+/// The shape of `bench/results.json`, from the performance page §3.
+#[derive(Serialize)]
+struct Document {
+    machine: String,
+    commit: String,
+    rows: Vec<RowDocument>,
+}
+
+#[derive(Serialize)]
+struct RowDocument {
+    name: &'static str,
+    against: &'static str,
+    ratio: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    goal: f64,
+    stretch: f64,
+    better: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Results {
+    /// A Markdown table that reads well on a terminal too.
+    pub(super) fn table(&self) -> String {
+        let header = [
+            "row", "what", "Debrief", "peer", "unit", "ratio", "goal", "stretch", "reached",
+        ];
+        let header = header.map(str::to_owned);
+        let rows: Vec<_> = self.rows.iter().map(|(row, got)| cells(row, got)).collect();
+        let lines: Vec<&[String; 9]> = [&header].into_iter().chain(&rows).collect();
+        let widths: [usize; 9] = std::array::from_fn(|column| {
+            let width = |line: &&[String; 9]| line[column].chars().count();
+            lines.iter().map(width).max().unwrap_or(0)
+        });
+        let mut table = String::new();
+        for (line_idx, line) in lines.into_iter().enumerate() {
+            for (cell, &width) in line.iter().zip(&widths) {
+                table.push_str(&format!("| {cell:width$} "));
+            }
+            table.push_str("|\n");
+            if line_idx == 0 {
+                let rule = widths.map(|width| format!("|{}", "-".repeat(width + 2)));
+                table.push_str(&format!("{}|\n", rule.concat()));
+            }
+        }
+        table
+    }
+
+    /// Writes `results.json`, and the table into the README beside it.
+    pub(super) fn write(&self, workspace: &Path) -> anyhow::Result<()> {
+        let folder = workspace.join("bench");
+        let document = Document {
+            machine: machine()?,
+            commit: commit(workspace)?,
+            rows: self.rows.iter().map(|(row, got)| json(row, got)).collect(),
+        };
+        let heading = format!(
+            "{}; {} sessions, {} repeats; commit `{}`.",
+            document.machine, self.n_sessions, self.n_repeats, document.commit
+        );
+        let json = serde_json::to_string_pretty(&document)?;
+        fs::write(folder.join("results.json"), json + "\n")?;
+        let readme = folder.join("README.md");
+        let text = fs::read_to_string(&readme).context("cannot read `bench/README.md`")?;
+        let block = format!("{heading}\n\n{}", self.table());
+        fs::write(readme, with_block(&text, &block)?)?;
+        Ok(())
+    }
+}
+
+fn cells(row: &Row, got: &Measured) -> [String; 9] {
+    let (debrief, peer, unit, ratio, reached) = match got {
+        Measured::Done {
+            unit,
+            debrief,
+            peer,
+            ratios,
+        } => {
+            let ratio = Spread::of(ratios);
+            (
+                Spread::of(debrief).show(),
+                Spread::of(peer).show(),
+                (*unit).to_owned(),
+                ratio.show(),
+                reached(row, ratio.median).to_owned(),
+            )
+        }
+        Measured::Missing { why } => {
+            let none = || "–".to_owned();
+            (none(), none(), none(), none(), why.clone())
+        }
+    };
+    let sign = match row.better {
+        Better::Higher => "≥",
+        Better::Lower => "≤",
+    };
+    let what = format!("{}; against {}", row.name, row.against);
+    let goal = format!("{sign} {}", short(row.goal));
+    let stretch = format!("{sign} {}", short(row.stretch));
+    let key = row.key.to_owned();
+    [
+        key, what, debrief, peer, unit, ratio, goal, stretch, reached,
+    ]
+}
+
+fn reached(row: &Row, ratio: f64) -> &'static str {
+    let meets = |wanted: f64| match row.better {
+        Better::Higher => wanted <= ratio,
+        Better::Lower => ratio <= wanted,
+    };
+    if meets(row.stretch) {
+        return "stretch";
+    }
+    if meets(row.goal) { "goal" } else { "no" }
+}
+
+fn json(row: &Row, got: &Measured) -> RowDocument {
+    let (ratio, why) = match got {
+        Measured::Done { ratios, .. } => (Some(Spread::of(ratios)), None),
+        Measured::Missing { why } => (None, Some(why.clone())),
+    };
+    RowDocument {
+        name: row.name,
+        against: row.against,
+        ratio: ratio.map(|ratio| rounded(ratio.median)),
+        min: ratio.map(|ratio| rounded(ratio.min)),
+        max: ratio.map(|ratio| rounded(ratio.max)),
+        goal: row.goal,
+        stretch: row.stretch,
+        better: match row.better {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        },
+        why,
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// Three digits that matter.
+fn short(value: f64) -> String {
+    let n_decimals = match value.abs() {
+        size if 100.0 <= size => 0,
+        size if 10.0 <= size => 1,
+        size if 1.0 <= size => 2,
+        _ => 3,
+    };
+    format!("{value:.n_decimals$}")
+}
+
+/// The text with `block` between its two marker comments.
+fn with_block(text: &str, block: &str) -> anyhow::Result<String> {
+    let begin = text.find(TABLE_BEGIN).map(|at| at + TABLE_BEGIN.len());
+    let end = text.find(TABLE_END);
+    let (begin, end) = begin
+        .zip(end)
+        .context("`bench/README.md` has no place for the table")?;
+    ensure!(begin <= end, "the markers in `bench/README.md` are swapped");
+    Ok(format!("{}\n{block}{}", &text[..begin], &text[end..]))
+}
+
+/// The processor and its cores; nothing that tells whose machine it is.
+fn machine() -> anyhow::Result<String> {
+    let cpus = fs::read_to_string("/proc/cpuinfo").context("cannot ask about the processor")?;
+    let field = |line: &str, name: &str| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == name).then(|| value.trim().to_owned())
+    };
+    let model = cpus.lines().find_map(|line| field(line, "model name"));
+    let n_cores = cpus.lines().filter_map(|line| field(line, "processor"));
+    let model = model.unwrap_or_else(|| "unknown processor".into());
+    Ok(format!("{model}, {} cores", n_cores.count()))
+}
+
+/// The commit that was built, and whether its code has been changed since.
+fn commit(workspace: &Path) -> anyhow::Result<String> {
+    let git = |arguments: &[&str]| -> anyhow::Result<String> {
+        let output = Command::new("git")
+            .args(arguments)
+            .current_dir(workspace)
+            .output()
+            .context("cannot run git")?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let id = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--", "crates", "Cargo.lock"])?;
+    let mark = if changes.is_empty() { "" } else { "-changed" };
+    Ok(format!("{id}{mark}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        let spread = |median, min, max| Spread { median, min, max };
+        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), spread(2.0, 1.0, 3.0));
+        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0]), spread(2.5, 1.0, 4.0));
+    }
+
+    #[test]
+    fn only_the_text_between_the_markers_changes() {
+        let text = format!("a\n{TABLE_BEGIN}\nold\n{TABLE_END}\nb\n");
+        let new = with_block(&text, "new\n").expect("both markers");
+        assert_eq!(new, format!("a\n{TABLE_BEGIN}\nnew\n{TABLE_END}\nb\n"));
+        assert!(with_block("a", "new").is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! The test stand: an archive filled by the demo, Debrief and nginx serving the same bytes.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use super::census::Census;
+use super::debrief::{Account, Binary, Server};
+use super::load::{Coding, Connection};
+use super::peers::Nginx;
+
+/// Every session there is: the range that the rows ask for.
+pub(super) const WHOLE_RANGE: &str = "start_time=0&duration=0";
+/// The saved report; nginx finds its compressed form beside it.
+pub(super) const REPORT_FILE: &str = "report.xml";
+const REPORT_FILE_GZIP: &str = "report.xml.gz";
+const DEMO_SEED: &str = "1";
+/// Running sessions grow and links expire at another second: lengths of two reports differ a bit.
+const BODY_TOLERANCE: f64 = 0.01;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    pub(super) n_sessions: u32,
+    pub(super) n_repeats: u32,
+    /// How long one sample of a rate lasts at least.
+    pub(super) sample: Duration,
+    /// Requests in one sample of the first byte.
+    pub(super) n_first_bytes: u32,
+    /// Bytes that the memory row has sent, in whole reports.
+    pub(super) memory_report_bytes: u64,
+}
+
+/// Everything a row needs.
+pub(super) struct Stand {
+    pub(super) scale: Scale,
+    pub(super) binary: Binary,
+    account: Account,
+    server: Option<Server>,
+    pub(super) nginx: Option<Nginx>,
+    pub(super) census: Census,
+    /// Length of the whole report.
+    pub(super) xml_bytes: u64,
+    pub(super) gzip_bytes: u64,
+    /// The last field: removed when the servers have ended.
+    home: TempDir,
+}
+
+impl Stand {
+    pub(super) fn build(workspace: &Path, scale: Scale) -> anyhow::Result<Stand> {
+        let began = Instant::now();
+        let binary = Binary::build(workspace)?;
+        say(&format!("built in {}", secs(began)));
+        // Not in the folder for temporary files, which may live in memory: commits must reach a disk.
+        let shed = workspace.join("target");
+        let home = tempfile::Builder::new().prefix("bench-").tempdir_in(shed)?;
+        let archive = home.path().join("archive");
+        let began = Instant::now();
+        let n_sessions = scale.n_sessions.to_string();
+        let demo = ["demo", "--sessions", &n_sessions, "--seed", DEMO_SEED];
+        binary.run(&archive, &demo)?;
+        say(&format!("made {n_sessions} sessions in {}", secs(began)));
+        let account = Account::create(&binary, &archive)?;
+        fs::create_dir(home.path().join("files"))?;
+        let mut stand = Stand {
+            scale,
+            binary,
+            account,
+            server: None,
+            nginx: None,
+            census: Census::default(),
+            xml_bytes: 0,
+            gzip_bytes: 0,
+            home,
+        };
+        stand.restart()?;
+        let began = Instant::now();
+        stand.save_reports()?;
+        stand.nginx = Nginx::start(&stand.files(), stand.home.path())?;
+        say(&format!(
+            "saved the report in {}: {} MB, as gzip {} MB",
+            secs(began),
+            stand.xml_bytes / 1_000_000,
+            stand.gzip_bytes / 1_000_000
+        ));
+        Ok(stand)
+    }
+
+    /// The running Debrief.
+    pub(super) fn server(&self) -> anyhow::Result<&Server> {
+        self.server.as_ref().context("debrief does not run")
+    }
+
+    /// Ends the running Debrief and starts a fresh one.
+    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop()?;
+        let talk = self.home.path().join("debrief.log");
+        let server = Server::start(&self.binary, &self.archive(), &self.account, &talk)?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Ends the running Debrief, so that its archive is at rest.
+    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+        match self.server.take() {
+            Some(server) => server.stop(),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn archive(&self) -> PathBuf {
+        self.home.path().join("archive")
+    }
+
+    /// The folder that nginx serves.
+    pub(super) fn files(&self) -> PathBuf {
+        self.home.path().join("files")
+    }
+
+    /// A folder that is not there yet.
+    pub(super) fn fresh_archive(&self) -> anyhow::Result<PathBuf> {
+        let path = self.home.path().join("import");
+        if path.exists() {
+            fs::remove_dir_all(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// The lengths that a whole report may have.
+    pub(super) fn body_bytes(&self, coding: Coding) -> RangeInclusive<u64> {
+        match coding {
+            Coding::Identity => near(self.xml_bytes, BODY_TOLERANCE),
+            Coding::Gzip => near(self.gzip_bytes, BODY_TOLERANCE),
+        }
+    }
+
+    /// Asks the running Debrief once and gives the body to `sink`.
+    pub(super) fn ask(
+        &self,
+        selection: &str,
+        coding: Coding,
+        sink: &mut dyn Write,
+    ) -> anyhow::Result<u64> {
+        let server = self.server()?;
+        let mut connection = Connection::open(server.address)?;
+        connection.send(&server.report(selection, coding))?;
+        connection.receive(sink)
+    }
+
+    fn save_reports(&mut self) -> anyhow::Result<()> {
+        // What a new server does only once must not fall into the first sample.
+        self.ask(WHOLE_RANGE, Coding::Identity, &mut io::sink())?;
+        let plain = self.files().join(REPORT_FILE);
+        self.xml_bytes = self.save(Coding::Identity, &plain)?;
+        let gzip = self.files().join(REPORT_FILE_GZIP);
+        self.gzip_bytes = self.save(Coding::Gzip, &gzip)?;
+        self.census = Census::of(&plain)?;
+        let n_found = self.census.lsids.len();
+        ensure!(
+            n_found == self.scale.n_sessions as usize,
+            "the report has {n_found} sessions of {}",
+            self.scale.n_sessions
+        );
+        let said = u64::from(gzip_trailer_bytes(&gzip)?);
+        let wanted = self.body_bytes(Coding::Identity);
+        ensure!(
+            wanted.contains(&said) || u64::from(u32::MAX) <= self.xml_bytes,
+            "the gzip body says it holds {said} bytes, not {wanted:?}"
+        );
+        Ok(())
+    }
+
+    fn save(&self, coding: Coding, path: &Path) -> anyhow::Result<u64> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let n_bytes = self.ask(WHOLE_RANGE, coding, &mut file)?;
+        file.flush()?;
+        Ok(n_bytes)
+    }
+}
+
+/// The lengths that differ from `n_bytes` by at most this share.
+pub(super) fn near(n_bytes: u64, share: f64) -> RangeInclusive<u64> {
+    let off = (n_bytes as f64 * share).ceil() as u64;
+    n_bytes.saturating_sub(off)..=n_bytes + off
+}
+
+/// The length, modulo 2^32, that a gzip stream says it was made from (RFC 1952 §2.3.1, ISIZE).
+fn gzip_trailer_bytes(path: &Path) -> anyhow::Result<u32> {
+    let mut file = File::open(path)?;
+    let mut isize_field = [0; 4];
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut isize_field)?;
+    Ok(u32::from_le_bytes(isize_field))
+}
+
+/// The bytes of all files below a folder.
+pub(super) fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let mut n_bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        n_bytes += if metadata.is_dir() {
+            folder_bytes(&entry.path())?
+        } else {
+            metadata.len()
+        };
+    }
+    Ok(n_bytes)
+}
+
+/// Tells how far the run is; results go to standard output, this does not.
+pub(super) fn say(line: &str) {
+    eprintln!("bench: {line}");
+}
+
+fn secs(began: Instant) -> String {
+    format!("{:.1} s", began.elapsed().as_secs_f64())
+}
