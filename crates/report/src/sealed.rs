@@ -10,22 +10,23 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 | version |
-//! | 1 | bit 0: shows names of teams |
+//! | 1 | nothing |
 //! | 2 | length of the lsid |
-//! | 4 | length of the packed links |
+//! | 2 × 4 | lengths of the packed links and of the packed names |
 //! | 2 × 16 | head and tail: compressed length, length, CRC-32, combine operator |
-//! | … | lsid, links, head, `03 00`, tail, `03 00` |
+//! | … | lsid, links, names, head, `03 00`, tail, `03 00` |
 //!
 //! The two bytes behind a part are a final empty block: with them the part is a whole DEFLATE
 //! stream for a decompressor; an answer that splices leaves them out.
 
 pub(crate) mod crc;
 
-use debrief_domain::{Directory, TeamId};
+use debrief_domain::Directory;
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::element::{Element, Node};
+use crate::element::Element;
 use crate::link::{Piece, pack, unpack};
+use crate::names::{self, Shown};
 use crate::read::read_own;
 use crate::write::Parts;
 
@@ -66,8 +67,10 @@ const fn damaged(what: &'static str) -> SealedError {
 }
 
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 40;
-const SHOWS_TEAMS: u8 = 1;
+const HEADER_BYTES: usize = 44;
+/// Where the four words of each part stand in the header.
+const HEAD_AT: usize = 12;
+const TAIL_AT: usize = 28;
 
 /// An empty block with the final bit: what ends a DEFLATE stream.
 pub(crate) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
@@ -77,9 +80,9 @@ pub(crate) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 pub struct Sealed<'a> {
     pub(crate) lsid: &'a str,
     pub(crate) links: &'a [u8],
+    names: &'a [u8],
     pub(crate) head: Segment<'a>,
     pub(crate) tail: Segment<'a>,
-    shows_teams: bool,
 }
 
 /// One compressed part.
@@ -118,20 +121,18 @@ impl Sealer {
     }
 
     /// The kept bytes of a session.
-    pub fn seal(&mut self, parts: &Parts, teams: ShowsTeams) -> Vec<u8> {
+    pub fn seal(&mut self, parts: &Parts) -> Vec<u8> {
         let links = pack(&parts.links);
+        let names = names::pack(&parts.names);
         let mut out = vec![0; HEADER_BYTES];
         out[0] = VERSION;
-        out[1] = if teams == ShowsTeams::Yes {
-            SHOWS_TEAMS
-        } else {
-            0
-        };
         out[2..4].copy_from_slice(&(parts.lsid.len() as u16).to_le_bytes());
         out[4..8].copy_from_slice(&(links.len() as u32).to_le_bytes());
+        out[8..12].copy_from_slice(&(names.len() as u32).to_le_bytes());
         out.extend_from_slice(parts.lsid.as_bytes());
         out.extend_from_slice(&links);
-        for (idx, part) in [&parts.head, &parts.tail].into_iter().enumerate() {
+        out.extend_from_slice(&names);
+        for (part, at) in [(&parts.head, HEAD_AT), (&parts.tail, TAIL_AT)] {
             let begin = out.len();
             deflate(&mut self.compress, part, FlushCompress::Full, &mut out);
             self.compress.reset();
@@ -142,22 +143,12 @@ impl Sealer {
                 crc32fast::hash(part),
                 crc::operator(part.len() as u64),
             ];
-            for (word_idx, word) in words.into_iter().enumerate() {
-                let at = 8 + idx * 16 + word_idx * 4;
-                out[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            for (idx, word) in words.into_iter().enumerate() {
+                out[at + idx * 4..at + idx * 4 + 4].copy_from_slice(&word.to_le_bytes());
             }
         }
         out
     }
-}
-
-/// Whether the bytes of a session show names of teams, which change with the directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShowsTeams {
-    /// They do.
-    Yes,
-    /// They do not.
-    No,
 }
 
 /// Compresses all of `input` and flushes as told.
@@ -198,8 +189,9 @@ impl<'a> Sealed<'a> {
         let short = damaged("too short");
         let (lsid, rest) = rest.split_at_checked(lsid_len).ok_or(short)?;
         let (links, rest) = rest.split_at_checked(word(4) as usize).ok_or(short)?;
-        let (head, rest) = rest.split_at_checked(word(8) as usize).ok_or(short)?;
-        let (tail, rest) = rest.split_at_checked(word(24) as usize).ok_or(short)?;
+        let (names, rest) = rest.split_at_checked(word(8) as usize).ok_or(short)?;
+        let (head, rest) = rest.split_at_checked(word(HEAD_AT) as usize).ok_or(short)?;
+        let (tail, rest) = rest.split_at_checked(word(TAIL_AT) as usize).ok_or(short)?;
         if !rest.is_empty() || !head.ends_with(&FINAL_BLOCK) || !tail.ends_with(&FINAL_BLOCK) {
             return Err(damaged("wrong length"));
         }
@@ -212,19 +204,19 @@ impl<'a> Sealed<'a> {
         Ok(Sealed {
             lsid: std::str::from_utf8(lsid).map_err(|_| damaged("lsid is no text"))?,
             links,
-            head: segment(head, 8),
-            tail: segment(tail, 24),
-            shows_teams: header[1] & SHOWS_TEAMS != 0,
+            names,
+            head: segment(head, HEAD_AT),
+            tail: segment(tail, TAIL_AT),
         })
     }
 
-    /// Whether the session shows names of teams.
-    pub fn shows_teams(&self) -> ShowsTeams {
-        if self.shows_teams {
-            ShowsTeams::Yes
-        } else {
-            ShowsTeams::No
-        }
+    /// Whether every name it shows is what `directory` says now.
+    pub fn is_current(&self, directory: &Directory) -> Result<bool, SealedError> {
+        Ok(names::are_current(&self.names()?, directory))
+    }
+
+    fn names(&self) -> Result<Vec<Shown>, SealedError> {
+        names::unpack(self.names).ok_or(damaged("names"))
     }
 
     pub(crate) fn pieces(&self) -> Result<Vec<Piece>, SealedError> {
@@ -237,6 +229,7 @@ impl<'a> Sealed<'a> {
         let mut parts = Parts {
             lsid: self.lsid.into(),
             links: self.pieces()?,
+            names: self.names()?,
             ..Parts::default()
         };
         inflater.inflate(&self.head, &mut parts.head)?;
@@ -249,44 +242,44 @@ impl<'a> Sealed<'a> {
         Ok(parts)
     }
 
-    /// The parts with every team called as `directory` calls it now.
+    /// The parts with every name as `directory` has it now.
     pub fn renamed(&self, directory: &Directory, namespace: &str) -> Result<Parts, SealedError> {
         let mut parts = self.open()?;
-        let mut whole = b"<session>".to_vec();
-        whole.extend_from_slice(&parts.tail);
-        let mut session = read_own(&whole, namespace).map_err(|_| damaged("not XML"))?;
-        if let Some(team) = session.child_mut("primary_team") {
-            rename(team, directory);
-        }
-        if let Some(list) = session.child_mut("team_list") {
-            for node in &mut list.children {
-                if let Node::Element(team) = node {
-                    rename(team, directory);
-                }
-            }
-        }
-        parts.tail.clear();
-        for node in &session.children {
-            node.write(namespace, None, &mut parts.tail);
-        }
-        session.write_end(&mut parts.tail);
-        parts.tail.push(b'\n');
+        parts.rename(directory, namespace)?;
         Ok(parts)
     }
 }
 
-fn rename(team: &mut Element, directory: &Directory) {
-    let id = team.attribute("id").and_then(|id| TeamId::parse(id).ok());
-    if let Some(name) = id.as_ref().and_then(|id| directory.team_name(id)) {
-        team.set_text(&name.chars().map(xml_char).collect::<String>());
+impl Parts {
+    /// Whether every name shown is what `directory` says now.
+    pub fn is_current(&self, directory: &Directory) -> bool {
+        names::are_current(&self.names, directory)
     }
-}
 
-fn xml_char(c: char) -> char {
-    if crate::write::is_xml_char(c) {
-        c
-    } else {
-        '\u{FFFD}'
+    /// Brings every name up to date.
+    pub fn rename(&mut self, directory: &Directory, namespace: &str) -> Result<(), SealedError> {
+        let not_xml = |_| SealedError::not_xml();
+        let mut whole = self.head.clone();
+        whole.extend_from_slice(b"</session>");
+        let mut head: Element = read_own(&whole, namespace).map_err(not_xml)?;
+        names::renew(&mut self.names, &mut head, directory);
+        self.head.clear();
+        head.write_start(namespace, None, &mut self.head);
+        for node in &head.children {
+            node.write(namespace, None, &mut self.head);
+        }
+
+        whole = b"<session>".to_vec();
+        whole.extend_from_slice(&self.tail);
+        let mut tail: Element = read_own(&whole, namespace).map_err(not_xml)?;
+        names::renew(&mut self.names, &mut tail, directory);
+        self.tail.clear();
+        for node in &tail.children {
+            node.write(namespace, None, &mut self.tail);
+        }
+        tail.write_end(&mut self.tail);
+        self.tail.push(b'\n');
+        Ok(())
     }
 }
 
@@ -323,6 +316,8 @@ impl Inflater {
 
 #[cfg(test)]
 mod tests {
+    use debrief_domain::TeamId;
+
     use super::*;
     use crate::dialect::Dialect;
 
@@ -338,20 +333,24 @@ mod tests {
             )
             .into(),
             n_replaced: 0,
+            names: vec![Shown {
+                kind: names::Kind::Team,
+                id: "2".into(),
+                name: "Old & two".into(),
+            }],
         }
     }
 
     #[test]
     fn what_was_sealed_is_opened_again() {
-        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::Yes);
+        let sealed = Sealer::new(Level::Keep).seal(&parts());
         let view = Sealed::parse(&sealed).unwrap();
         assert_eq!(view.open().unwrap(), parts());
-        assert_eq!(view.shows_teams(), ShowsTeams::Yes);
     }
 
     #[test]
     fn damage_at_any_byte_is_an_error_or_changes_nothing_but_the_links() {
-        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::No);
+        let sealed = Sealer::new(Level::Keep).seal(&parts());
         for idx in 0..sealed.len() {
             let mut broken = sealed.clone();
             broken[idx] ^= 0x55;
@@ -365,7 +364,7 @@ mod tests {
 
     #[test]
     fn renaming_changes_known_teams_and_nothing_else() {
-        let sealed = Sealer::new(Level::Keep).seal(&parts(), ShowsTeams::Yes);
+        let sealed = Sealer::new(Level::Keep).seal(&parts());
         let mut directory = Directory::default();
         let two = debrief_domain::Team {
             name: "New <two>\u{1}".into(),
@@ -373,9 +372,14 @@ mod tests {
         };
         directory.teams.insert(TeamId::parse("2").unwrap(), two);
         let view = Sealed::parse(&sealed).unwrap();
+        assert!(view.is_current(&Directory::default()).unwrap());
+        assert!(!view.is_current(&directory).unwrap());
         let renamed = view.renamed(&directory, Dialect::NAMESPACE).unwrap();
         let expected = String::from_utf8(parts().tail).unwrap();
         let expected = expected.replace("Old &amp; two", "New &lt;two&gt;\u{FFFD}");
+        assert_eq!(renamed.names[0].name, "New <two>\u{1}");
+        assert_eq!(renamed.head, parts().head);
+        assert!(renamed.is_current(&directory));
         assert_eq!(String::from_utf8(renamed.tail).unwrap(), expected);
     }
 }

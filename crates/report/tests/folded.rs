@@ -15,7 +15,7 @@ use debrief_domain::{
 };
 use debrief_report::{
     Answer, COLUMNS, Coding, DIALECTS, DefinesCustomFields, Dialect, Format, Head, Level, LinkKey,
-    Links, Parts, RecordingsView, Sealed, Sealer, SessionReader, ShowsTeams, session_parts,
+    Links, Parts, RecordingsView, Sealed, Sealer, SessionReader, session_parts,
 };
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
@@ -81,7 +81,7 @@ fn again(document: &str) -> String {
     let mut out = Vec::new();
     let mut answer = Answer::begin(head(), Format::Xml, Coding::Identity, &mut out);
     while let Some(session) = reader.next_session().unwrap() {
-        let kept = sealer.seal(&session.parts, ShowsTeams::Yes);
+        let kept = sealer.seal(&session.parts);
         let sealed = Sealed::parse(&kept).unwrap();
         let links = links(RecordingsView::Allowed);
         answer.sealed(&sealed, &links, &mut out).unwrap();

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use debrief_domain::EventType;
 use debrief_report::{
     Answer, Coding, DIALECTS, DefinesCustomFields, Dialect, Format, Head, Imported, Level, LinkKey,
-    Links, ReadError, RecordingsView, Sealed, Sealer, SessionReader, ShowsTeams,
+    Links, ReadError, RecordingsView, Sealed, Sealer, SessionReader,
 };
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ fn export_as(sessions: &[Imported], format: Format, coding: Coding) -> Vec<u8> {
     let mut out = Vec::new();
     let mut answer = begin(format, coding, &mut out);
     for session in sessions {
-        let kept = sealer.seal(&session.parts, ShowsTeams::Yes);
+        let kept = sealer.seal(&session.parts);
         let sealed = Sealed::parse(&kept).unwrap();
         answer.sealed(&sealed, &links(), &mut out).unwrap();
     }

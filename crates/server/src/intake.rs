@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use debrief_domain::At;
-use debrief_report::{Imported, Level, ReadError, Sealer, SessionReader, ShowsTeams};
+use debrief_domain::Directory;
+use debrief_report::{Imported, Level, Parts, ReadError, Sealer, SessionReader};
 use debrief_store::{Document, Import, Store, StoreError};
 
 use crate::render::digest;
@@ -62,11 +63,18 @@ fn pipeline(
     let (read_sender, read) = sync_channel::<Imported>(WAITING_SESSIONS_MAX);
     let (sealed_sender, sealed) = sync_channel::<Document>(WAITING_SESSIONS_MAX);
     let read = Arc::new(Mutex::new(read));
+    let (version, directory) = runtime.block_on(store.directory())?;
+    let names = CurrentNames {
+        version,
+        directory,
+        namespace,
+    };
+    let names = &names;
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_sessions(input, namespace, &read_sender));
         for _ in 0..SEALERS {
             let (read, sealed_sender) = (Arc::clone(&read), sealed_sender.clone());
-            scope.spawn(move || seal_sessions(&read, &sealed_sender));
+            scope.spawn(move || seal_sessions(&read, &sealed_sender, names));
         }
         drop(sealed_sender);
         // Only the sealers hold the receiver: when they stop, the reader stops too.
@@ -104,21 +112,38 @@ fn read_sessions(
     }
 }
 
-fn seal_sessions(sessions: &Mutex<Receiver<Imported>>, documents: &SyncSender<Document>) {
+/// The directory as it was when the intake began.
+struct CurrentNames<'a> {
+    version: u64,
+    directory: Arc<Directory>,
+    namespace: &'a str,
+}
+
+impl CurrentNames<'_> {
+    /// Brings the names of a session up to date, and says which version they are of.
+    fn renew(&self, parts: &mut Parts) -> u64 {
+        let is_current = parts.is_current(&self.directory)
+            || parts.rename(&self.directory, self.namespace).is_ok();
+        // Version 0 is no directory: a report then looks at the names again.
+        if is_current { self.version } else { 0 }
+    }
+}
+
+fn seal_sessions(
+    sessions: &Mutex<Receiver<Imported>>,
+    documents: &SyncSender<Document>,
+    names: &CurrentNames<'_>,
+) {
     let mut sealer = Sealer::new(Level::Keep);
     loop {
         let next = sessions.lock().map(|sessions| sessions.recv());
-        let Ok(Ok(session)) = next else { return };
-        let shows_teams = if session.teams.is_empty() {
-            ShowsTeams::No
-        } else {
-            ShowsTeams::Yes
-        };
+        let Ok(Ok(mut session)) = next else { return };
+        let digest = digest(&session.parts);
+        let renamed = names.renew(&mut session.parts);
         let document = Document {
-            digest: digest(&session.parts),
-            body: sealer.seal(&session.parts, shows_teams),
-            // Version 0 is the empty directory: current names are put in when they are known.
-            names: 0,
+            digest,
+            body: sealer.seal(&session.parts),
+            names: renamed,
             lsid: session.lsid,
             lseq: session.lseq,
             start: session.start,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use debrief_domain::{At, Change, Directory, Filter, Moment, Selection, Which, fold};
 use debrief_report::{
-    Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer, ShowsTeams,
+    Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
     session_parts,
 };
 use debrief_store::{Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError};
@@ -175,7 +175,8 @@ impl Making {
                 change,
             } => {
                 let sealed = Sealed::parse(body).map_err(damaged)?;
-                let is_current = names == self.version || sealed.shows_teams() == ShowsTeams::No;
+                let is_current =
+                    names == self.version || sealed.is_current(&self.directory).map_err(damaged)?;
                 if is_current {
                     return answer
                         .sealed(&sealed, &self.links, &mut self.out)
@@ -187,7 +188,7 @@ impl Making {
                 answer
                     .parts(&parts, &self.links, &mut self.out)
                     .map_err(damaged)?;
-                let body = Sealer::new(Level::Keep).seal(&parts, ShowsTeams::Yes);
+                let body = Sealer::new(Level::Keep).seal(&parts);
                 self.renewed.push(SealedBody {
                     place,
                     change,
@@ -216,20 +217,6 @@ impl Making {
             }
         }
     }
-}
-
-/// The kept bytes of a closed session.
-pub(crate) fn seal_session(
-    sealer: &mut Sealer,
-    session: &debrief_domain::Session,
-    directory: &Directory,
-) -> Vec<u8> {
-    let teams = if session.teams.is_empty() {
-        ShowsTeams::No
-    } else {
-        ShowsTeams::Yes
-    };
-    sealer.seal(&session_parts(session, directory), teams)
 }
 
 /// What a selection is called in the access log.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use debrief_domain::{Directory, Moment, fold};
-use debrief_report::{Level, Sealer};
+use debrief_report::{Level, Sealer, session_parts};
 use debrief_store::{SealedBody, Store, StoreError, Unsealed};
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
-use crate::render::seal_session;
 
 /// How often the sweeper looks.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -84,7 +83,7 @@ fn seal(unsealed: Vec<Unsealed>, version: u64, directory: &Arc<Directory>) -> Ve
     let seal = |unsealed: Unsealed| {
         // Only closed sessions are here: without an end they have lapsed.
         let session = fold(unsealed.lseq, unsealed.events, Moment::Silent)?;
-        let body = seal_session(&mut sealer, &session, directory);
+        let body = sealer.seal(&session_parts(&session, directory));
         Some(SealedBody {
             place: unsealed.place,
             change: unsealed.change,

@@ -4,6 +4,7 @@ use debrief_domain::{At, Lsid, RecordingKind, RepId, SiteId, TeamId};
 
 use crate::element::{Element, Node};
 use crate::link::{Action, LinkTarget, Piece};
+use crate::names::{Kind, Shown};
 use crate::time::parse_iso;
 use crate::write::Parts;
 
@@ -209,7 +210,26 @@ fn parts(session: &Element, lsid: &str, namespace: &str) -> Parts {
     }
     session.write_end(&mut parts.tail);
     parts.tail.push(b'\n');
+    parts.names = team_names(session);
     parts
+}
+
+/// The teams it shows; each is called what the directory calls it now.
+fn team_names(session: &Element) -> Vec<Shown> {
+    let listed = session
+        .child("team_list")
+        .into_iter()
+        .flat_map(|l| l.elements_named("team"));
+    let teams = listed.chain(session.child("primary_team"));
+    let shown = |team: &Element| {
+        let id = team.attribute("id")?.to_owned();
+        Some(Shown {
+            kind: Kind::Team,
+            id,
+            name: team.text(),
+        })
+    };
+    teams.filter_map(shown).collect()
 }
 
 /// An element that is or holds links, with an address of our own in place of each that it has.

@@ -9,6 +9,7 @@ use debrief_domain::{
 
 use super::{Xml, is_xml_text};
 use crate::link::{Action, LinkTarget, Piece};
+use crate::names::{Kind, Shown};
 use crate::time::{hms, iso};
 
 /// The element of one session in three parts: before the links, the links, after the links.
@@ -24,6 +25,8 @@ pub struct Parts {
     pub tail: Vec<u8>,
     /// Characters that XML cannot carry and that became U+FFFD.
     pub n_replaced: u64,
+    /// Names that belong to the directory.
+    pub(crate) names: Vec<Shown>,
 }
 
 impl Parts {
@@ -33,10 +36,12 @@ impl Parts {
     }
 }
 
-/// Writes a folded session. Teams have the names that `directory` gives them now.
+/// Writes a folded session. Teams have the names that `directory` gives them now; so have sites
+/// and custom fields that the session's events gave no name.
 pub fn session_parts(session: &Session, directory: &Directory) -> Parts {
     let mut head = Xml::default();
-    write_head(session, &mut head);
+    let mut names = Vec::new();
+    write_head(session, directory, &mut names, &mut head);
     let mut links = Vec::new();
     if session.custom_attributes.is_empty() {
         links.push(Piece::CustomAttributesIfDefined);
@@ -45,8 +50,9 @@ pub fn session_parts(session: &Session, directory: &Directory) -> Parts {
         write_links(session, &mut links);
     }
     let mut tail = Xml::default();
-    write_tail(session, directory, &mut tail);
+    write_tail(session, directory, &mut names, &mut tail);
     Parts {
+        names,
         lsid: session.lsid.as_str().into(),
         head: head.out,
         links,
@@ -55,7 +61,7 @@ pub fn session_parts(session: &Session, directory: &Directory) -> Parts {
     }
 }
 
-fn write_head(session: &Session, xml: &mut Xml) {
+fn write_head(session: &Session, directory: &Directory, names: &mut Vec<Shown>, xml: &mut Xml) {
     xml.start("session", &[("lsid", session.lsid.as_str())]);
     xml.leaf("session_type", &[], "support");
     xml.number("lseq", session.lseq);
@@ -76,12 +82,20 @@ fn write_head(session: &Session, xml: &mut Xml) {
         State::Running | State::Lapsed => xml.leaf("end_time", &[], ""),
     }
     xml.leaf("duration", &[], &hms(session.seconds));
-    let (site, site_name) = &session.public_site;
-    xml.leaf(
-        "public_site",
-        &[("id", site.as_str())],
-        site_name.as_deref().unwrap_or(""),
-    );
+    let (site, told) = &session.public_site;
+    let site_name = match told {
+        Some(told) => told.clone(),
+        None => {
+            let name = directory.site_name(site).unwrap_or("").to_owned();
+            names.push(Shown {
+                kind: Kind::Site,
+                id: site.to_string(),
+                name: name.clone(),
+            });
+            name
+        }
+    };
+    xml.leaf("public_site", &[("id", site.as_str())], &site_name);
     if let Some(jumpoint) = &session.jumpoint {
         xml.leaf("jumpoint", &[("id", &jumpoint.id)], &jumpoint.name);
     }
@@ -92,8 +106,26 @@ fn write_head(session: &Session, xml: &mut Xml) {
     xml.nest("custom_attributes", &[], |xml| {
         for attribute in &session.custom_attributes {
             let code_name = attribute.code_name.as_str();
-            let display_name = attribute.display_name.as_deref().unwrap_or(code_name);
-            let names = [("display_name", display_name), ("code_name", code_name)];
+            let display_name = match &attribute.display_name {
+                Some(told) => told.clone(),
+                None => {
+                    let field = directory.custom_fields.get(&attribute.code_name);
+                    let name = field
+                        .map_or(code_name, |field| &field.display_name)
+                        .to_owned();
+                    let kind = Kind::CustomField;
+                    names.push(Shown {
+                        kind,
+                        id: code_name.into(),
+                        name: name.clone(),
+                    });
+                    name
+                }
+            };
+            let names = [
+                ("display_name", display_name.as_str()),
+                ("code_name", code_name),
+            ];
             xml.leaf("custom_attribute", &names, &attribute.value);
         }
     });
@@ -172,7 +204,7 @@ fn write_instances(kind: RecordingKind, instances: &[u32], links: &mut Vec<Piece
     literal(links, format!("</{element}s>"));
 }
 
-fn write_tail(session: &Session, directory: &Directory, xml: &mut Xml) {
+fn write_tail(session: &Session, directory: &Directory, names: &mut Vec<Shown>, xml: &mut Xml) {
     xml.number("file_transfer_count", session.n_file_transfers);
     xml.number("file_move_count", session.n_file_moves);
     xml.number("file_delete_count", session.n_file_deletes);
@@ -218,6 +250,15 @@ fn write_tail(session: &Session, directory: &Directory, xml: &mut Xml) {
     });
     xml.nest("team_list", &[], |xml| {
         for entry in &session.teams {
+            let (id, name) = (
+                entry.team.id.to_string(),
+                team_name(entry, directory).to_owned(),
+            );
+            names.push(Shown {
+                kind: Kind::Team,
+                id,
+                name,
+            });
             let primary = if entry.rank == Rank::Primary {
                 "1"
             } else {
