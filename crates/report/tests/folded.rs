@@ -482,7 +482,7 @@ fn every_type_of_event_is_there_in_order_of_time() {
 }
 
 #[test]
-fn a_session_of_which_nothing_is_known_has_no_owner_no_team_and_empty_lists() {
+fn a_session_of_which_nothing_is_known_has_a_nameless_customer_and_no_one_else() {
     check(&bare(EventType::SessionStart), |session| {
         assert_eq!(
             names(session).join(" "),
@@ -490,7 +490,10 @@ fn a_session_of_which_nothing_is_known_has_no_owner_no_team_and_empty_lists() {
              file_transfer_count file_move_count file_delete_count primary_customer \
              customer_list rep_list team_list session_details"
         );
-        for list in ["customer_list", "rep_list", "team_list"] {
+        let customer = child(child(session, "customer_list").unwrap(), "customer").unwrap();
+        assert_eq!(text(customer, "username"), "");
+        assert!(child(customer, "info").is_some());
+        for list in ["rep_list", "team_list"] {
             assert_eq!(names(child(session, list).unwrap()), Vec::<&str>::new());
         }
         assert_eq!(
