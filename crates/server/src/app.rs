@@ -12,9 +12,11 @@ use debrief_store::{Account, AccountId, Store, StoreError};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::{BATCHES_AT_ONCE_MAX, TAILS_MAX};
 use crate::random;
 
 /// The running program, shared by all that it does.
@@ -28,6 +30,9 @@ struct Inner {
     link_key: LinkKey,
     limits: Vec<Limiter>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
+    intake: Semaphore,
+    tails: Arc<Semaphore>,
+    changes: watch::Sender<()>,
 }
 
 type Limiter = RateLimiter<AccountId, HashMapStateStore<AccountId>, DefaultClock>;
@@ -74,6 +79,9 @@ impl App {
             link_key: LinkKey::new(&secret),
             limits,
             failures: Mutex::new(HashMap::new()),
+            intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            changes: watch::Sender::new(()),
         })))
     }
 
@@ -90,6 +98,26 @@ impl App {
     /// The time now.
     pub fn now(&self) -> At {
         self.0.clock.now()
+    }
+
+    /// Permits to receive a batch of events.
+    pub(crate) fn intake(&self) -> &Semaphore {
+        &self.0.intake
+    }
+
+    /// Permits to follow what happens.
+    pub(crate) fn tails(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.tails)
+    }
+
+    /// Tells those who follow that something was committed.
+    pub fn changed(&self) {
+        self.0.changes.send_replace(());
+    }
+
+    /// Wakes when something was committed by this process.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     /// Counts a request of an account, or says why it is one too many.

@@ -1,19 +1,27 @@
 //! HTTP, as a table of contents.
 
 mod caller;
+mod directory;
 mod error;
+mod events;
 mod oauth;
+mod openapi;
 mod reporting;
 mod serve;
+mod sessions;
+mod tail;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 
 use crate::app::App;
 
 pub use caller::Peer;
 pub(crate) use serve::serve;
+pub(crate) use tail::TAILS_MAX;
+
+pub use events::{BATCH_BYTES_MAX, BATCHES_AT_ONCE_MAX, BODY_SECS_MAX};
 
 /// Bytes of a form or another small request body.
 pub const FORM_BYTES_MAX: usize = 1 << 20;
@@ -24,9 +32,27 @@ pub fn router(app: App) -> Router {
         .route("/api/reporting", any(reporting::report))
         .route("/api/reporting.ns", any(reporting::report))
         .route("/oauth2/token", post(oauth::token))
+        .route("/api/v1/events", post(events::append))
+        .route("/api/v1/sessions", get(sessions::list))
+        .route("/api/v1/sessions/{lsid}", get(sessions::show))
+        .route("/api/v1/changes", get(sessions::changes))
+        .route("/api/v1/tail", get(tail::tail))
+        .route(
+            "/api/v1/directory",
+            get(directory::show)
+                .put(directory::replace)
+                .patch(directory::amend),
+        )
+        .route("/api/v1/presence", get(directory::presences))
+        .route(
+            "/api/v1/representatives/{id}/presence",
+            put(directory::log_in).delete(directory::log_out),
+        )
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/check_health", get(reporting::check_health))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        // Every handler has a limit of its own, with a name.
+        .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }

@@ -80,7 +80,8 @@ fn pipeline(
         // Only the sealers hold the receiver: when they stop, the reader stops too.
         drop(read);
         let mut intake = Intake {
-            import: commit_all(store, &sealed, now, runtime)?,
+            // It takes the receiver along: when it fails, the sealers stop, and so does the reader.
+            import: commit_all(store, sealed, now, runtime)?,
             ..Intake::default()
         };
         if let Ok((last, passed_over, fault)) = reader.join() {
@@ -162,7 +163,7 @@ fn seal_sessions(
 
 fn commit_all(
     store: &Store,
-    documents: &Receiver<Document>,
+    documents: Receiver<Document>,
     now: At,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Import, StoreError> {

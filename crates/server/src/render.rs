@@ -7,7 +7,9 @@ use debrief_report::{
     Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
     session_parts,
 };
-use debrief_store::{Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError};
+use debrief_store::{
+    Cursor, Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError,
+};
 
 use crate::app::App;
 
@@ -19,6 +21,7 @@ pub(crate) struct Report {
     store: Store,
     reading: Option<Reading>,
     making: Arc<Mutex<Making>>,
+    cursor: Option<Cursor>,
     /// The cursor of a `changed_since` report.
     pub(crate) next: Option<u64>,
 }
@@ -33,6 +36,7 @@ struct Making {
     namespace: String,
     now: At,
     n_sessions: u64,
+    n_sessions_max: u64,
     n_replaced: u64,
     /// Sessions whose kept bytes show old names of teams, sealed again.
     renewed: Vec<SealedBody>,
@@ -46,6 +50,17 @@ impl Report {
         coding: Coding,
         links: Links,
     ) -> Result<Report, StoreError> {
+        Report::resume(app, query, coding, links, None).await
+    }
+
+    /// Begins a report, or goes on with one after a cursor.
+    pub(crate) async fn resume(
+        app: &App,
+        query: &Query,
+        coding: Coding,
+        links: Links,
+        cursor: Option<Cursor>,
+    ) -> Result<Report, StoreError> {
         let store = app.store();
         let (version, directory) = store.directory().await?;
         let members = match &query.selection.filter {
@@ -53,12 +68,17 @@ impl Report {
             _ => Members::default(),
         };
         let selection = query.selection.clone();
-        let (reading, next) = match selection.which {
-            Which::ChangedSince(_) => {
+        let (reading, next) = match (&selection.which, cursor) {
+            (Which::ChangedSince(_), Some(cursor)) => (
+                Reading::resume(selection, members, cursor),
+                Some(cursor.bound.0),
+            ),
+            (_, Some(cursor)) => (Reading::resume(selection, members, cursor), None),
+            (Which::ChangedSince(_), None) => {
                 let bound = store.last_change().await?;
                 (Reading::at(selection, members, Change(bound)), Some(bound))
             }
-            _ => (Reading::new(selection, members), None),
+            (_, None) => (Reading::new(selection, members), None),
         };
         let config = app.config();
         let mut out = Vec::new();
@@ -77,6 +97,7 @@ impl Report {
             namespace: config.namespace.clone(),
             now: app.now(),
             n_sessions: 0,
+            n_sessions_max: u64::MAX,
             n_replaced: 0,
             renewed: Vec::new(),
         };
@@ -84,6 +105,7 @@ impl Report {
             store: store.clone(),
             reading: Some(reading),
             making: Arc::new(Mutex::new(making)),
+            cursor: None,
             next,
         })
     }
@@ -97,17 +119,21 @@ impl Report {
         let visit = move |found: Found<'_>| {
             let mut making = making.lock().map_err(|_| poisoned())?;
             making.session(found)?;
-            Ok(if CHUNK_BYTES <= making.out.len() {
-                Flow::Full
-            } else {
-                Flow::More
-            })
+            let is_full =
+                CHUNK_BYTES <= making.out.len() || making.n_sessions_max <= making.n_sessions;
+            Ok(if is_full { Flow::Full } else { Flow::More })
         };
         let reading = self.store.page(reading, Box::new(visit)).await?;
         let (chunk, renewed) = {
             let mut making = self.making.lock().map_err(|_| poisoned())?;
             let making = &mut *making;
-            if reading.is_done() {
+            let is_enough = making.n_sessions_max <= making.n_sessions;
+            if reading.is_done() || is_enough {
+                self.cursor = if reading.is_done() {
+                    None
+                } else {
+                    reading.cursor()
+                };
                 if let Some(answer) = making.answer.take() {
                     answer.end(&mut making.out);
                 }
@@ -125,6 +151,18 @@ impl Report {
             }
         }
         Ok(Some(chunk))
+    }
+
+    /// Ends the answer after so many sessions; [`Report::cursor`] then says where to go on.
+    pub(crate) fn stop_after(&mut self, n_sessions_max: usize) {
+        if let Ok(mut making) = self.making.lock() {
+            making.n_sessions_max = n_sessions_max as u64;
+        }
+    }
+
+    /// Where an answer that was ended early stands.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        self.cursor
     }
 
     /// Whether every session has been given, and how many.

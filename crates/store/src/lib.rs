@@ -29,14 +29,14 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Event};
+use debrief_domain::{At, Directory, Event, RepId};
 use futures::future::BoxFuture;
 
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Import,
-    NewAccount, SealedBody, StoreError, TokenHash, Unsealed,
+    NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
 };
-pub use reading::{Flow, Found, Members, Reading, Silence};
+pub use reading::{Cursor, Flow, Found, Members, Reading, Silence};
 
 /// What an archive answers with.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -67,6 +67,8 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Answer<'_, bool>;
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>>;
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
+    fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()>;
+    fn presences(&self, now: At) -> Answer<'_, Vec<Presence>>;
     fn log_access(&self, entry: AccessEntry);
     fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>>;
 }
@@ -210,6 +212,16 @@ impl Store {
     /// The secret that signs links: `fresh` the first time, the same for ever after.
     pub async fn link_secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.backend.link_secret(fresh).await
+    }
+
+    /// Notes that a representative is logged in until `expires`; that moment past is logged out.
+    pub async fn set_presence(&self, rep: RepId, now: At, expires: At) -> Result<(), StoreError> {
+        self.backend.set_presence(rep, now, expires).await
+    }
+
+    /// Representatives who are logged in, by user id.
+    pub async fn presences(&self, now: At) -> Result<Vec<Presence>, StoreError> {
+        self.backend.presences(now).await
     }
 
     /// Notes who looked at what. Returns at once; the entry is written with the next commit.

@@ -235,6 +235,17 @@ pub struct SealedBody {
     pub body: Vec<u8>,
 }
 
+/// A representative who is logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// The user id.
+    pub rep: RepId,
+    /// Since when without a break.
+    pub since: At,
+    /// Until when, unless it is said again.
+    pub expires: At,
+}
+
 /// Who looked at what, or changed what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessEntry {

@@ -59,7 +59,18 @@ pub struct Reading {
     pub(crate) bound: Option<Change>,
     pub(crate) stage: Stage,
     /// Sessions whose turn it is, in order.
-    pub(crate) queue: VecDeque<i64>,
+    pub(crate) queue: VecDeque<Key>,
+    /// The session that was given last.
+    pub(crate) last: Option<Key>,
+}
+
+/// A place in a reading, for going on in another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The commit at which the reading began.
+    pub bound: Change,
+    /// The key of the last session that was given.
+    pub after: (i64, i64, i64),
 }
 
 /// How a reading goes on.
@@ -71,13 +82,13 @@ pub(crate) enum Stage {
     Sources(Vec<Source>),
     /// By change, after this commit and, within it, this place.
     Changes { after: (i64, i64) },
-    /// By name; those not yet looked up, the next one last.
-    Names(Vec<Lsid>),
+    /// By name; those not yet looked up, each with its number, the next one last.
+    Names(Vec<(i64, Lsid)>),
     /// Nothing more to find.
     Done,
 }
 
-/// A key of the index: time, lseq, place.
+/// What orders sessions: time (or change, or number in a list), lseq, place.
 pub(crate) type Key = (i64, i64, i64);
 
 /// One ordered source: the index entries of one owner.
@@ -100,6 +111,7 @@ impl Reading {
             members,
             bound: None,
             stage: Stage::New,
+            last: None,
             queue: VecDeque::new(),
         }
     }
@@ -110,6 +122,23 @@ impl Reading {
             bound: Some(bound),
             ..Reading::new(selection, members)
         }
+    }
+
+    /// A reading that goes on after where another one stood.
+    pub fn resume(selection: Selection, members: Members, cursor: Cursor) -> Reading {
+        let last = Some(cursor.after);
+        Reading {
+            last,
+            ..Reading::at(selection, members, cursor.bound)
+        }
+    }
+
+    /// Where the reading stands; none before its first session.
+    pub fn cursor(&self) -> Option<Cursor> {
+        Some(Cursor {
+            bound: self.bound?,
+            after: self.last?,
+        })
     }
 
     /// Whether every session has been given.

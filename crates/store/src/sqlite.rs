@@ -19,13 +19,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use debrief_domain::{At, Directory, Event};
+use debrief_domain::{At, Directory, Event, RepId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Import,
-    NewAccount, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    NewAccount, Presence, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 
@@ -422,6 +422,14 @@ impl Backend for Sqlite {
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
         self.write(move |writer| account::link_secret(writer.db, fresh))
+    }
+
+    fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
+        self.write(move |writer| upkeep::set_presence(writer, &rep, now, expires))
+    }
+
+    fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
+        self.read(move |db| upkeep::presences(db, now))
     }
 
     fn log_access(&self, entry: AccessEntry) {

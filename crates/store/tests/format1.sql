@@ -77,6 +77,13 @@ CREATE TABLE event_id (
 
 CREATE TABLE directory (version INTEGER NOT NULL, document BLOB NOT NULL);
 
+-- Who is logged in, by user id, until when (milliseconds).
+CREATE TABLE presence (
+    rep TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE account (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use debrief_domain::Reporting;
+use debrief_domain::{Permitted, Reporting};
 use debrief_store::{Account, TokenHash};
 use ipnet::IpNet;
 
@@ -97,6 +97,22 @@ impl Caller {
         app.count_request(&account)
             .map_err(|limit| too_many(&limit))?;
         Ok(Caller { account })
+    }
+
+    /// Insists on the permission to send events.
+    pub(crate) fn may_ingest(&self) -> Result<(), ApiError> {
+        match self.account.permissions.ingest {
+            Permitted::Yes => Ok(()),
+            Permitted::No => Err(forbidden("ingest")),
+        }
+    }
+
+    /// Insists on the permission to change the server.
+    pub(crate) fn may_admin(&self) -> Result<(), ApiError> {
+        match self.account.permissions.admin {
+            Permitted::Yes => Ok(()),
+            Permitted::No => Err(forbidden("admin")),
+        }
     }
 
     /// Insists on the permission to read reports.

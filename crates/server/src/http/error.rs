@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debrief_report::Faults;
 use debrief_store::StoreError;
+use serde_json::{Map, Value, json};
 
 use crate::app::{App, TooMany};
 
@@ -12,17 +13,28 @@ use crate::app::{App, TooMany};
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
+    /// What kind of error, in one word, for programs that read JSON.
+    code: &'static str,
     sentence: String,
     headers: HeaderMap,
+    /// Further members of a JSON answer.
+    details: Map<String, Value>,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, sentence: impl Into<String>) -> ApiError {
+    fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> ApiError {
         ApiError {
             status,
+            code,
             sentence: sentence.into(),
             headers: HeaderMap::new(),
+            details: Map::new(),
         }
+    }
+
+    fn detail(mut self, name: &str, value: impl Into<Value>) -> ApiError {
+        self.details.insert(name.into(), value.into());
+        self
     }
 
     fn with(mut self, name: header::HeaderName, value: &str) -> ApiError {
@@ -44,7 +56,10 @@ impl ApiError {
 
     /// The answer to a question that wants JSON.
     pub(crate) fn respond_json(self) -> Response {
-        let body = serde_json::json!({ "error": self.sentence }).to_string();
+        let mut members = self.details;
+        members.insert("error".into(), self.code.into());
+        members.insert("message".into(), self.sentence.into());
+        let body = Value::Object(members).to_string();
         let media_type = [(header::CONTENT_TYPE, "application/json")];
         (self.status, media_type, self.headers, body).into_response()
     }
@@ -67,7 +82,8 @@ pub(crate) fn unauthorized(is_given: TokenGiven) -> ApiError {
             "The bearer token is not valid, or no longer.",
         ),
     };
-    ApiError::new(StatusCode::UNAUTHORIZED, sentence).with(header::WWW_AUTHENTICATE, challenge)
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", sentence)
+        .with(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// Whether a request carried a token at all.
@@ -83,13 +99,15 @@ pub(crate) enum TokenGiven {
 pub(crate) fn forbidden(permission: &str) -> ApiError {
     let sentence = format!("The API account lacks the permission `{permission}`.");
     let challenge = "Bearer realm=\"debrief\", error=\"insufficient_scope\"";
-    ApiError::new(StatusCode::FORBIDDEN, sentence).with(header::WWW_AUTHENTICATE, challenge)
+    ApiError::new(StatusCode::FORBIDDEN, "insufficient_scope", sentence)
+        .with(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// A known account from where it may not come.
 pub(crate) fn wrong_network() -> ApiError {
     ApiError::new(
         StatusCode::FORBIDDEN,
+        "wrong_network",
         "The API account may not be used from this network.",
     )
 }
@@ -97,25 +115,127 @@ pub(crate) fn wrong_network() -> ApiError {
 /// A limit was reached.
 pub(crate) fn too_many(too_many: &TooMany) -> ApiError {
     let sentence = format!("Too many requests: {}.", too_many.limit);
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, sentence)
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", sentence)
         .with(header::RETRY_AFTER, &too_many.retry_secs.to_string())
 }
 
 /// A request body beyond its limit.
 pub(crate) fn body_too_long(bytes_max: usize) -> ApiError {
     let sentence = format!("The request body is longer than {bytes_max} bytes.");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, sentence)
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", sentence)
 }
 
 /// A request body that broke off or came too slowly.
 pub(crate) fn body_broken() -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "The request body is not whole.")
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "broken_body",
+        "The request body is not whole.",
+    )
 }
 
-/// Faulty parameters. Clients read the body, not the status: 200, as the vendor answers.
+/// One faulty place of a request body.
+pub(crate) struct BodyFault {
+    /// The line, or the number of the element, from 1; none where the body is one document.
+    pub(crate) line: Option<usize>,
+    /// The field.
+    pub(crate) field: String,
+    /// What kind of fault, in one word.
+    pub(crate) code: &'static str,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
+/// A faulty request body, with every fault; `n_more` are not listed.
+pub(crate) fn invalid_body(faults: &[BodyFault], n_more: usize) -> ApiError {
+    let told = |fault: &BodyFault| {
+        let mut told = json!({
+            "field": fault.field,
+            "code": fault.code,
+            "message": fault.message,
+        });
+        if let Some(line) = fault.line {
+            told["line"] = line.into();
+        }
+        told
+    };
+    let n_faults = faults.len() + n_more;
+    let sentence = format!("The request has {n_faults} faults, and nothing of it was kept.");
+    let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", sentence)
+        .detail("faults", faults.iter().map(told).collect::<Vec<Value>>());
+    if n_more == 0 {
+        error
+    } else {
+        error.detail("more_faults", n_more)
+    }
+}
+
+/// A limit on a request, by name and value.
+pub(crate) fn over_limit(name: &str, value: usize) -> ApiError {
+    let sentence = format!("The request is over the limit {name}, which is {value}.");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", sentence)
+        .detail("limit", name)
+        .detail("value", value)
+}
+
+/// More of something at once than the server takes.
+pub(crate) fn busy(name: &str, value: usize) -> ApiError {
+    let sentence = format!("The server is at its limit {name}, which is {value}. Try again.");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", sentence)
+        .with(header::RETRY_AFTER, "1")
+        .detail("limit", name)
+        .detail("value", value)
+}
+
+/// A request body that did not arrive in time.
+pub(crate) fn too_slow(secs: u64) -> ApiError {
+    let sentence = format!("The request body took longer than {secs} seconds.");
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", sentence)
+}
+
+/// A coding or media type that is not known here.
+pub(crate) fn unsupported(what: &str, expected: &str) -> ApiError {
+    let sentence = format!("This {what} is not known; expected {expected}.");
+    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported", sentence)
+}
+
+/// There is no such thing, or none that this caller may know of.
+pub(crate) fn not_found(noun: &str, id: &str) -> ApiError {
+    let sentence = format!("There is no {noun} `{id}`.");
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", sentence)
+}
+
+/// Faulty parameters, where the status is read.
+pub(crate) fn invalid_parameters(faults: Faults) -> ApiError {
+    ApiError {
+        status: StatusCode::BAD_REQUEST,
+        ..ApiError::from(faults)
+    }
+}
+
+/// One faulty parameter.
+pub(crate) fn invalid_parameter(parameter: &'static str, message: &str) -> ApiError {
+    let fault = debrief_report::Fault {
+        parameter,
+        message: message.into(),
+    };
+    invalid_parameters(Faults(vec![fault]))
+}
+
+/// A cursor that is too old to go on from.
+pub(crate) fn gone() -> ApiError {
+    let sentence = "The cursor is too old. Begin again without one.";
+    ApiError::new(StatusCode::GONE, "gone", sentence)
+}
+
+/// Faulty parameters of the reporting API. Clients read the body, not the status: 200, as the vendor answers.
 impl From<Faults> for ApiError {
     fn from(faults: Faults) -> ApiError {
-        ApiError::new(StatusCode::OK, faults.to_string())
+        let told =
+            |f: &debrief_report::Fault| json!({ "field": f.parameter, "message": f.message });
+        let list: Vec<Value> = faults.0.iter().map(told).collect();
+        ApiError::new(StatusCode::OK, "invalid_parameters", faults.to_string())
+            .detail("faults", list)
     }
 }
 
@@ -126,11 +246,12 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Refused { .. } | StoreError::Unknown { .. } => {
                 let sentence = "The archive cannot answer now. Try again.";
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence)
                     .with(header::RETRY_AFTER, "5")
             }
             StoreError::Corrupt { .. } => ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
+                "damaged",
                 "The archive is damaged. The administrator has been told in the log.",
             ),
         }
@@ -151,13 +272,14 @@ pub(crate) fn log_chain(error: &dyn std::error::Error) {
 
 /// No route has this path.
 pub(crate) async fn no_such_path(State(app): State<App>) -> Response {
-    ApiError::new(StatusCode::NOT_FOUND, "Document Not Found").respond(&app)
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Document Not Found").respond(&app)
 }
 
 /// The path has no such method.
 pub(crate) async fn no_such_method(State(app): State<App>) -> Response {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
         "This path does not know this method.",
     )
     .respond(&app)

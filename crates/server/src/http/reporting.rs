@@ -81,7 +81,7 @@ async fn params(query: Option<&str>, body: Body) -> Result<Params, ApiError> {
 }
 
 /// Whether a body broke off at its limit, rather than on its way.
-fn is_too_long(error: &axum::Error) -> bool {
+pub(super) fn is_too_long(error: &axum::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         if error.to_string().contains("length limit exceeded") {
@@ -198,7 +198,7 @@ fn coding(headers: &HeaderMap) -> Coding {
 }
 
 /// A host that can stand in a link: letters, digits and what ports and addresses need.
-fn clean_host(host: &str) -> &str {
+pub(super) fn clean_host(host: &str) -> &str {
     let is_clean = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if !host.is_empty() && host.chars().all(is_clean) {
         host
@@ -207,7 +207,7 @@ fn clean_host(host: &str) -> &str {
     }
 }
 
-fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
+pub(super) fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
     app.store().log_access(AccessEntry {
         at: app.now(),
         who: caller.account.name.clone(),

@@ -72,6 +72,38 @@ pub(crate) fn parse(text: &str) -> Result<Directory, Vec<String>> {
     }
 }
 
+/// Reads a document in JSON.
+pub(crate) fn parse_json(body: &[u8]) -> Result<Directory, Vec<String>> {
+    let document: Result<DirectoryDoc, _> = serde_json::from_slice(body);
+    document
+        .map_err(|error| vec![format!("body: {error}")])?
+        .check()
+}
+
+/// Reads a part of a document in JSON: lists it does not have are those of `before`.
+pub(crate) fn parse_part(body: &[u8], before: &Directory) -> Result<Directory, Vec<String>> {
+    let part: Result<PartDoc, _> = serde_json::from_slice(body);
+    let part = part.map_err(|error| vec![format!("body: {error}")])?;
+    let whole = DirectoryDoc::of(before);
+    let document = DirectoryDoc {
+        representatives: part.representatives.unwrap_or(whole.representatives),
+        teams: part.teams.unwrap_or(whole.teams),
+        sites: part.sites.unwrap_or(whole.sites),
+        custom_fields: part.custom_fields.unwrap_or(whole.custom_fields),
+    };
+    document.check()
+}
+
+/// A part of a document: lists that are not there stay as they are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PartDoc {
+    representatives: Option<Vec<RepresentativeDoc>>,
+    teams: Option<Vec<TeamDoc>>,
+    sites: Option<Vec<SiteDoc>>,
+    custom_fields: Option<Vec<CustomFieldDoc>>,
+}
+
 /// Faults found so far, each with its place.
 struct Faults(Vec<String>);
 

@@ -41,10 +41,11 @@ pub(super) fn page(
         if reading.queue.is_empty() {
             fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
-        let Some(place) = reading.queue.pop_front() else {
+        let Some(key) = reading.queue.pop_front() else {
             break;
         };
-        if show(db, place, &mut visit)? == Flow::Full {
+        reading.last = Some(key);
+        if show(db, key.2, &mut visit)? == Flow::Full {
             break;
         }
     }
@@ -56,11 +57,18 @@ pub(super) fn page(
 fn begin(db: &Connection, reading: &Reading) -> rusqlite::Result<Stage> {
     let selection = &reading.selection;
     match &selection.which {
-        Which::Named(lsids) => Ok(Stage::Names(lsids.iter().rev().cloned().collect())),
+        Which::Named(lsids) => {
+            let done = reading.last.map_or(0, |(n, _, _)| n);
+            let names = (1..).zip(lsids.iter().cloned()).filter(|(n, _)| done < *n);
+            Ok(Stage::Names(
+                names.collect::<Vec<_>>().into_iter().rev().collect(),
+            ))
+        }
         Which::ChangedSince(change) => {
             let after = i64::try_from(change.0).unwrap_or(i64::MAX);
+            let last = reading.last.map(|(change, _, place)| (change, place));
             Ok(Stage::Changes {
-                after: (after, i64::MAX),
+                after: last.unwrap_or((after, i64::MAX)),
             })
         }
         Which::Started(_) => sources(db, reading, 0),
@@ -73,7 +81,7 @@ fn sources(db: &Connection, reading: &Reading, by: i64) -> rusqlite::Result<Stag
     let sources = owners.into_iter().map(|(kind, owner)| Source {
         kind: kind + by,
         owner,
-        after: None,
+        after: reading.last,
         buffer: VecDeque::new(),
         is_dry: false,
     });
@@ -106,9 +114,9 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
     match &mut reading.stage {
         Stage::New | Stage::Done => {}
         Stage::Names(lsids) => {
-            while let Some(lsid) = lsids.pop() {
+            while let Some((n, lsid)) = lsids.pop() {
                 if let Some(place) = named(db, &lsid, bound)? {
-                    reading.queue.push_back(place);
+                    reading.queue.push_back((n, 0, place));
                     break;
                 }
             }
@@ -125,12 +133,12 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
                 Filter::All => None,
                 _ => Some(owners(db, reading)?),
             };
-            for (_, place) in rows {
+            for (change, place) in rows {
                 if picks
                     .as_ref()
                     .map_or(Ok(true), |picks| is_picked(db, place, picks))?
                 {
-                    reading.queue.push_back(place);
+                    reading.queue.push_back((change, 0, place));
                 }
             }
             reading.stage = if is_last {
@@ -149,7 +157,7 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
             };
             while reading.queue.len() < PAGE_SESSIONS_MAX {
                 match take_least(sources) {
-                    Some((_, _, place)) => reading.queue.push_back(place),
+                    Some(key) => reading.queue.push_back(key),
                     None if sources.iter().all(|s| s.is_dry && s.buffer.is_empty()) => break,
                     None => {
                         let n = PAGE_SESSIONS_MAX.div_ceil(sources.len().max(1)).max(16);

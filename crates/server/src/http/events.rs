@@ -1,0 +1,261 @@
+//! `POST /api/v1/events`: events in, acknowledged when they are on disk.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use debrief_domain::Event;
+use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_EVENTS_MAX};
+use debrief_store::{Append, Conflict, ConflictKind};
+use serde_json::{Value, json};
+
+use super::caller::{Address, Caller};
+use super::error::{
+    ApiError, BodyFault, body_broken, busy, invalid_body, over_limit, too_slow, unsupported,
+};
+use crate::app::App;
+use crate::wire::event::parse;
+
+/// Bytes of one batch, as sent and as unpacked.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Batches that are received at once; their bytes bound the memory of intake.
+pub const BATCHES_AT_ONCE_MAX: usize = 64;
+/// Seconds a batch may take to arrive.
+pub const BODY_SECS_MAX: u64 = 60;
+/// Faults that are listed; more are counted.
+const FAULTS_LISTED_MAX: usize = 1_000;
+/// Bytes of a body that is parsed where it arrives; a longer one gets a thread of its own.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+/// Takes a batch: all of it or nothing.
+pub(crate) async fn append(
+    State(app): State<App>,
+    address: Address,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&app, address, &headers, body).await {
+        Ok(answer) => answer,
+        Err(error) => error.respond_json(),
+    }
+}
+
+async fn take(
+    app: &App,
+    address: Address,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let caller = Caller::find(app, address, headers).await?;
+    caller.may_ingest()?;
+    let packing = packing(headers)?;
+    let Ok(_permit) = app.intake().try_acquire() else {
+        return Err(busy("BATCHES_AT_ONCE_MAX", BATCHES_AT_ONCE_MAX));
+    };
+    let bytes = receive(body, BATCH_BYTES_MAX, "BATCH_BYTES_MAX").await?;
+    let read = move || read_batch(&bytes, packing);
+    let is_small = headers
+        .get(axum::http::header::CONTENT_LENGTH)
+        .and_then(|len| len.to_str().ok()?.parse::<usize>().ok())
+        .is_some_and(|len| len <= INLINE_BYTES_MAX);
+    let batch = if is_small && packing == Packing::None {
+        read()?
+    } else {
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| body_broken())??
+    };
+    let lines = batch.lines;
+    match app
+        .store()
+        .append(caller.account.id, batch.events, app.now())
+        .await?
+    {
+        Append::Done(appended) => {
+            app.changed();
+            let answer = json!({
+                "fresh": appended.fresh,
+                "repeated": appended.repeated,
+                "cursor": appended.change.to_string(),
+            });
+            Ok((StatusCode::OK, axum::Json(answer)).into_response())
+        }
+        Append::Conflicts(conflicts) => Err(contradiction(&conflicts, &lines)),
+    }
+}
+
+/// Reads a body within its limits of bytes and of time.
+pub(crate) async fn receive(body: Body, bytes_max: usize, limit: &str) -> Result<Bytes, ApiError> {
+    let wait = Duration::from_secs(BODY_SECS_MAX);
+    match tokio::time::timeout(wait, to_bytes(body, bytes_max)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if super::reporting::is_too_long(&error) => {
+            Err(over_limit(limit, bytes_max))
+        }
+        Ok(Err(_)) => Err(body_broken()),
+        Err(_) => Err(too_slow(BODY_SECS_MAX)),
+    }
+}
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+fn packing(headers: &HeaderMap) -> Result<Packing, ApiError> {
+    let coding = headers
+        .get(CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or("?").trim());
+    match coding {
+        None | Some("" | "identity") => Ok(Packing::None),
+        Some(coding) if coding.eq_ignore_ascii_case("gzip") => Ok(Packing::Gzip),
+        Some(coding) if coding.eq_ignore_ascii_case("zstd") => Ok(Packing::Zstd),
+        Some(_) => Err(unsupported("Content-Encoding", "gzip, zstd or none")),
+    }
+}
+
+/// The events of a batch, and the line or number of each.
+struct Batch {
+    events: Vec<Event>,
+    lines: Vec<usize>,
+}
+
+fn read_batch(bytes: &[u8], packing: Packing) -> Result<Batch, ApiError> {
+    let unpacked;
+    let bytes = match packing {
+        Packing::None => bytes,
+        Packing::Gzip => {
+            unpacked = unpack(flate2::read::MultiGzDecoder::new(bytes))?;
+            &unpacked
+        }
+        Packing::Zstd => {
+            let decoder = zstd::stream::read::Decoder::new(bytes).map_err(|_| body_broken())?;
+            unpacked = unpack(decoder)?;
+            &unpacked
+        }
+    };
+    let mut faults = Faults::default();
+    let values = values(bytes, &mut faults);
+    if BATCH_EVENTS_MAX < values.len() {
+        return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX));
+    }
+    let mut batch = Batch {
+        events: Vec::with_capacity(values.len()),
+        lines: Vec::new(),
+    };
+    for (line, value) in values {
+        match parse(&value) {
+            Ok(event) => {
+                batch.events.push(event);
+                batch.lines.push(line);
+            }
+            Err(found) => {
+                for fault in found {
+                    faults.add(line, fault.field, fault.code, fault.message);
+                }
+            }
+        }
+    }
+    if faults.list.is_empty() {
+        Ok(batch)
+    } else {
+        Err(faults.into_error())
+    }
+}
+
+/// Unpacks at most as many bytes as a batch may have: a bomb ends there.
+fn unpack(packed: impl std::io::Read) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut limited = packed.take(BATCH_BYTES_MAX as u64 + 1);
+    limited.read_to_end(&mut bytes).map_err(|_| body_broken())?;
+    if BATCH_BYTES_MAX < bytes.len() {
+        return Err(over_limit("BATCH_BYTES_MAX", BATCH_BYTES_MAX));
+    }
+    Ok(bytes)
+}
+
+#[derive(Default)]
+struct Faults {
+    list: Vec<BodyFault>,
+    n_more: usize,
+}
+
+impl Faults {
+    fn add(&mut self, line: usize, field: String, code: &'static str, message: String) {
+        if FAULTS_LISTED_MAX <= self.list.len() {
+            self.n_more += 1;
+            return;
+        }
+        self.list.push(BodyFault {
+            line: Some(line),
+            field,
+            code,
+            message,
+        });
+    }
+
+    fn into_error(self) -> ApiError {
+        invalid_body(&self.list, self.n_more)
+    }
+}
+
+/// The JSON values of a body: the elements of an array, or one value a line. Told apart by the
+/// first character: no event begins with a bracket.
+fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return match serde_json::from_slice::<Vec<Value>>(bytes) {
+            Ok(values) => (1..).zip(values).collect(),
+            Err(error) => {
+                faults.add(error.line(), String::new(), "json", error.to_string());
+                Vec::new()
+            }
+        };
+    }
+    let mut values = Vec::new();
+    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(text) {
+            Ok(value) => values.push((line, value)),
+            Err(error) => faults.add(line, String::new(), "json", error.to_string()),
+        }
+    }
+    values
+}
+
+/// Events that contradict what the archive has.
+fn contradiction(conflicts: &[Conflict], lines: &[usize]) -> ApiError {
+    let mut faults = Faults::default();
+    for conflict in conflicts {
+        let line = lines.get(conflict.event_idx).copied().unwrap_or(0);
+        let (field, code, message) = match conflict.kind {
+            ConflictKind::IdTaken => (
+                "id",
+                "id_taken",
+                "is the id of another event of this account".into(),
+            ),
+            ConflictKind::SessionImported => (
+                "lsid",
+                "session_imported",
+                "names a session that was imported as a finished document".into(),
+            ),
+            ConflictKind::SessionFull => (
+                "lsid",
+                "session_full",
+                format!(
+                    "names a session with SESSION_EVENTS_MAX events, which is {SESSION_EVENTS_MAX}"
+                ),
+            ),
+        };
+        faults.add(line, field.into(), code, message);
+    }
+    faults.into_error()
+}

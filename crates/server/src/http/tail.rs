@@ -1,0 +1,232 @@
+//! `GET /api/v1/tail`: what happens, as it happens (`text/event-stream`).
+//!
+//! Each message tells that a session changed: its id is the cursor to go on from, its data what
+//! the session is like now. Of one session (`lsid=`) it also tells the events that are new.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use debrief_domain::{Change, Filter, Lsid, Moment, Selection, State as SessionState, Which, fold};
+use debrief_report::iso;
+use debrief_store::{Flow, Found, Members, Reading, Silence, StoreError};
+use futures::stream;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::caller::{Address, Caller};
+use super::error::{ApiError, busy, invalid_parameter, log_chain};
+use super::reporting::note;
+use crate::app::App;
+use crate::wire::event::to_json;
+
+/// Tails at once.
+pub(crate) const TAILS_MAX: usize = 200;
+/// How long a quiet tail waits before it says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a change made by another process may stay unseen.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Messages waiting for a slow reader.
+const MESSAGES_AHEAD: usize = 16;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Follows one session, or all.
+pub(crate) async fn tail(
+    State(app): State<App>,
+    address: Address,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match follow(&app, address, query.as_deref(), &headers).await {
+        Ok(response) => response,
+        Err(error) => error.respond_json(),
+    }
+}
+
+async fn follow(
+    app: &App,
+    address: Address,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let caller = Caller::find(app, address, headers).await?;
+    caller.may_report()?;
+    let param = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(query.unwrap_or("").as_bytes());
+        pairs
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
+    };
+    let only = match param("lsid").map(|text| Lsid::parse(&text)) {
+        None => None,
+        Some(Ok(lsid)) => Some(lsid),
+        Some(Err(error)) => return Err(invalid_parameter("lsid", &error.to_string())),
+    };
+    let given = headers
+        .get(LAST_EVENT_ID)
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    let since = match given
+        .or_else(|| param("since"))
+        .map(|text| text.parse::<u64>())
+    {
+        None => app.store().last_change().await?,
+        Some(Ok(since)) => since,
+        Some(Err(_)) => return Err(invalid_parameter("since", "expected a cursor")),
+    };
+    let Ok(permit) = app.tails().try_acquire_owned() else {
+        return Err(busy("TAILS_MAX", TAILS_MAX));
+    };
+    note(
+        app,
+        &caller,
+        "tail",
+        only.as_ref().map_or("all sessions", |lsid| lsid.as_str()),
+    );
+    let (sender, receiver) = mpsc::channel::<String>(MESSAGES_AHEAD);
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut tail = Tail {
+            app,
+            only,
+            since,
+            n_told: HashMap::new(),
+        };
+        if let Err(error) = tail.run(&sender).await {
+            log_chain(&error);
+        }
+        drop(permit);
+    });
+    let body = stream::unfold(receiver, |mut receiver| async move {
+        let message = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(message)), receiver))
+    });
+    let mut response = (StatusCode::OK, Body::from_stream(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+struct Tail {
+    app: App,
+    only: Option<Lsid>,
+    since: u64,
+    /// Of the followed session, events told so far.
+    n_told: HashMap<Lsid, usize>,
+}
+
+impl Tail {
+    /// Tells changes until the reader goes away or its account ends.
+    async fn run(&mut self, sender: &mpsc::Sender<String>) -> Result<(), StoreError> {
+        let mut changes = self.app.changes();
+        let mut quiet = Duration::ZERO;
+        loop {
+            let now = self.app.store().last_change().await?;
+            if self.since < now {
+                quiet = Duration::ZERO;
+                for message in self.news(now).await? {
+                    if sender.send(message).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                self.since = now;
+            } else if HEARTBEAT <= quiet {
+                quiet = Duration::ZERO;
+                if sender.send(": alive\n\n".into()).await.is_err() {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => quiet += LOOK_EVERY,
+                () = sender.closed() => return Ok(()),
+            }
+        }
+    }
+
+    /// Messages about what changed up to the commit `now`.
+    async fn news(&mut self, now: u64) -> Result<Vec<String>, StoreError> {
+        let which = Which::ChangedSince(Change(self.since));
+        let selection = Selection {
+            which,
+            filter: Filter::All,
+        };
+        let mut reading = Reading::at(selection, Members::default(), Change(now));
+        let mut messages = Vec::new();
+        while !reading.is_done() {
+            let found = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&found);
+            let (only, at) = (self.only.clone(), self.app.now());
+            let visit = move |session: Found<'_>| {
+                if let Found::Live {
+                    lseq,
+                    events,
+                    silence,
+                } = session
+                {
+                    let is_wanted = events
+                        .first()
+                        .is_some_and(|e| only.as_ref().is_none_or(|o| *o == e.lsid));
+                    let moment = match silence {
+                        Silence::Heard => Moment::Now(at),
+                        Silence::Lapsed => Moment::Silent,
+                    };
+                    if is_wanted && let Ok(mut seen) = seen.lock() {
+                        seen.push((lseq, events, moment));
+                    }
+                }
+                Ok(Flow::More)
+            };
+            reading = self.app.store().page(reading, Box::new(visit)).await?;
+            let found = found.lock().map(|mut found| std::mem::take(&mut *found));
+            for (lseq, events, moment) in found.unwrap_or_default() {
+                messages.extend(self.message(lseq, events, moment, now));
+            }
+        }
+        Ok(messages)
+    }
+
+    fn message(
+        &mut self,
+        lseq: u64,
+        events: Vec<debrief_domain::Event>,
+        moment: Moment,
+        now: u64,
+    ) -> Option<String> {
+        let news: Vec<Value> = match &self.only {
+            None => Vec::new(),
+            Some(lsid) => {
+                let n_told = self.n_told.insert(lsid.clone(), events.len()).unwrap_or(0);
+                events.iter().skip(n_told).map(to_json).collect()
+            }
+        };
+        let session = fold(lseq, events, moment)?;
+        let state = match session.state {
+            SessionState::Running => "running",
+            SessionState::Ended { .. } => "ended",
+            SessionState::Lapsed => "lapsed",
+        };
+        let mut data = json!({
+            "lsid": session.lsid.as_str(),
+            "lseq": session.lseq,
+            "state": state,
+            "start_time": iso(session.start),
+            "end_time": session.end().map(iso),
+            "n_events": session.events.len(),
+            "primary_rep": session.primary_rep().map(|rep| rep.display_name().to_owned()),
+            "primary_customer": session.customers.first().map(|c| c.customer.username.clone()),
+        });
+        if self.only.is_some() {
+            data["events"] = Value::Array(news);
+        }
+        Some(format!("id: {now}\nevent: session\ndata: {data}\n\n"))
+    }
+}
