@@ -7,6 +7,7 @@ mod directory;
 mod import;
 mod report;
 mod serve;
+mod verify;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -49,12 +50,14 @@ enum Command {
     /// Reads `session_list` documents, plain or gzip, into the archive.
     Import(import::Args),
     /// Gives the report that the API gives, from the data directory or from a server.
-    Report(report::Args),
+    Report(Box<report::Args>),
     /// Representatives, teams, sites and custom fields.
     #[command(subcommand)]
     Directory(directory::Command),
     /// Fills the archive with a believable support organisation.
     Demo(demo::Args),
+    /// Folds every session again and compares; checks every byte that has a checksum.
+    Verify(verify::Args),
     /// Prints the effective configuration, and where each value came from.
     Config {
         /// As JSON.
@@ -115,9 +118,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => runtime.block_on(serve::run(data, config, &args)),
         Command::Account(command) => runtime.block_on(account::run(&open(data)?, command)),
         Command::Import(args) => import::run(&open(data)?, &config, &args, runtime.handle()),
-        Command::Report(args) => runtime.block_on(report::run(data, config, args)),
+        Command::Report(args) => runtime.block_on(report::run(data, config, *args)),
         Command::Directory(command) => runtime.block_on(directory::run(&open(data)?, command)),
         Command::Demo(args) => runtime.block_on(demo::run(&open(data)?, args)),
+        Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {
             print_config(&config, json);
             Ok(())

@@ -33,8 +33,8 @@ use debrief_domain::{At, Directory, Event, RepId};
 use futures::future::BoxFuture;
 
 pub use model::{
-    AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Import,
-    NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
+    AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
+    Import, NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
 };
 pub use reading::{Cursor, Flow, Found, Members, Reading, Silence};
 
@@ -67,6 +67,8 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Answer<'_, bool>;
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>>;
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
+    fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>>;
+    fn integrity(&self) -> Answer<'_, Vec<String>>;
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()>;
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>>;
     fn log_access(&self, entry: AccessEntry);
@@ -212,6 +214,16 @@ impl Store {
     /// The secret that signs links: `fresh` the first time, the same for ever after.
     pub async fn link_secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.backend.link_secret(fresh).await
+    }
+
+    /// Sessions with everything that is kept of them, after this place.
+    pub async fn examine(&self, after: i64, n_max: usize) -> Result<Vec<Examined>, StoreError> {
+        self.backend.examine(after, n_max).await
+    }
+
+    /// What the engine itself finds wrong with its files.
+    pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        self.backend.integrity().await
     }
 
     /// Notes that a representative is logged in until `expires`; that moment past is logged out.

@@ -235,6 +235,25 @@ pub struct SealedBody {
     pub body: Vec<u8>,
 }
 
+/// A session with everything that is kept of it, for comparing one part with another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// Where it is kept.
+    pub place: i64,
+    /// Its id.
+    pub lsid: String,
+    /// Its number.
+    pub lseq: u64,
+    /// Its events in order of arrival; none of an imported session.
+    pub events: Vec<Event>,
+    /// Whether it counts as closed abnormally.
+    pub silence: crate::Silence,
+    /// Its sealed bytes.
+    pub body: Option<Vec<u8>>,
+    /// What is wrong with it, as far as the archive itself can tell.
+    pub faults: Vec<String>,
+}
+
 /// A representative who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {

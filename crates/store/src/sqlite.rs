@@ -7,6 +7,7 @@
 mod account;
 mod append;
 mod error;
+mod examine;
 mod import;
 mod open;
 mod page;
@@ -24,7 +25,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Import,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Import,
     NewAccount, Presence, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
@@ -422,6 +423,14 @@ impl Backend for Sqlite {
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
         self.write(move |writer| account::link_secret(writer.db, fresh))
+    }
+
+    fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {
+        self.read(move |db| examine::examine(db, after, n_max))
+    }
+
+    fn integrity(&self) -> Answer<'_, Vec<String>> {
+        self.read(examine::integrity)
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {

@@ -1,7 +1,7 @@
 //! What goes wrong, by name, in the form the path speaks: the `<error>` of the reporting API.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debrief_report::Faults;
 use debrief_store::StoreError;
@@ -16,9 +16,9 @@ pub(crate) struct ApiError {
     /// What kind of error, in one word, for programs that read JSON.
     code: &'static str,
     sentence: String,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// Further members of a JSON answer.
-    details: Map<String, Value>,
+    details: Box<Map<String, Value>>,
 }
 
 impl ApiError {
@@ -27,8 +27,8 @@ impl ApiError {
             status,
             code,
             sentence: sentence.into(),
-            headers: HeaderMap::new(),
-            details: Map::new(),
+            headers: Vec::new(),
+            details: Box::default(),
         }
     }
 
@@ -37,9 +37,9 @@ impl ApiError {
         self
     }
 
-    fn with(mut self, name: header::HeaderName, value: &str) -> ApiError {
+    fn with(mut self, name: HeaderName, value: &str) -> ApiError {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
+            self.headers.push((name, value));
         }
         self
     }
@@ -47,21 +47,23 @@ impl ApiError {
     /// The answer, in the configured dialect.
     pub(crate) fn respond(self, app: &App) -> Response {
         let config = app.config();
+        let headers = HeaderMap::from_iter(self.headers);
         let document = config
             .dialect
             .error_document(&config.namespace, &self.sentence);
         let media_type = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
-        (self.status, media_type, self.headers, document).into_response()
+        (self.status, media_type, headers, document).into_response()
     }
 
     /// The answer to a question that wants JSON.
     pub(crate) fn respond_json(self) -> Response {
-        let mut members = self.details;
+        let headers = HeaderMap::from_iter(self.headers);
+        let mut members = *self.details;
         members.insert("error".into(), self.code.into());
         members.insert("message".into(), self.sentence.into());
         let body = Value::Object(members).to_string();
         let media_type = [(header::CONTENT_TYPE, "application/json")];
-        (self.status, media_type, self.headers, body).into_response()
+        (self.status, media_type, headers, body).into_response()
     }
 
     /// The sentence, for the log.

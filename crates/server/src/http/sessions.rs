@@ -116,7 +116,7 @@ async fn page(
         sessions.extend_from_slice(&chunk);
     }
     note(app, &caller, "sessions", &describe(&asked.query.selection));
-    let next = report.cursor().map(|cursor| encode(cursor));
+    let next = report.cursor().map(encode);
     let mut body = b"{\"sessions\":[".to_vec();
     for (idx, line) in sessions
         .split(|&b| b == b'\n')

@@ -44,9 +44,14 @@ impl Names {
         if let Some(number) = self.0.get(&key) {
             return Ok(*number);
         }
-        db.prepare_cached("INSERT INTO name (kind, text) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-            .execute(params![kind, text])?;
-        let number = known_name(db, kind, text)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let number = match known_name(db, kind, text)? {
+            Some(number) => number,
+            None => {
+                db.prepare_cached("INSERT INTO name (kind, text) VALUES (?1, ?2)")?
+                    .execute(params![kind, text])?;
+                db.last_insert_rowid()
+            }
+        };
         self.0.insert(key, number);
         Ok(number)
     }
@@ -72,7 +77,7 @@ pub(super) struct Standing<'a> {
 pub(super) type Pick = (i64, i64, i64);
 
 impl Standing<'_> {
-    /// The entries under which the session is found.
+    /// The entries under which the session is found; names that have no number yet get one.
     pub(super) fn picks(
         &self,
         db: &Connection,
@@ -411,7 +416,8 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     move_picks(db, &before, &after, (lseq, lseq), place, grown.change)
 }
 
-fn standing<'a>(
+/// What a session made of events is found by.
+pub(super) fn standing<'a>(
     summary: &'a Summary,
     site: &'a SiteId,
     start: i64,

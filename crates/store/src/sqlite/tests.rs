@@ -1,7 +1,5 @@
 //! What is special about the embedded archive; the contract itself is `conformance`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::path::Path;
 
 use super::*;

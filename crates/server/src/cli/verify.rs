@@ -1,0 +1,114 @@
+//! `debrief verify`: folds every session again and compares; checks every stored byte that has a
+//! checksum.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use debrief_domain::{Directory, Moment, fold};
+use debrief_report::{Sealed, session_parts};
+use debrief_store::{Examined, Silence};
+
+use super::{open_existing, progress};
+use crate::config::Config;
+
+/// Sessions examined at once.
+const EXAMINE_SESSIONS_MAX: usize = 256;
+/// Faulty sessions that are told; more are counted.
+const FAULTS_TOLD_MAX: usize = 100;
+
+/// Flags of `debrief verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(data: &Path, config: &Config, args: &Args) -> anyhow::Result<()> {
+    let store = open_existing(data)?;
+    let (_, directory) = store.directory().await?;
+    let mut faults = store.integrity().await?;
+    let bar = progress(0, "{spinner} {pos} sessions {per_sec}");
+    let (mut after, mut n_sessions, mut n_sealed) = (i64::MIN, 0_u64, 0_u64);
+    loop {
+        let sessions = store.examine(after, EXAMINE_SESSIONS_MAX).await?;
+        let Some(last) = sessions.last() else { break };
+        after = last.place;
+        for session in sessions {
+            n_sessions += 1;
+            n_sealed += u64::from(session.body.is_some());
+            let lsid = session.lsid.clone();
+            let found = examine(session, &directory, &config.namespace);
+            faults.extend(
+                found
+                    .into_iter()
+                    .map(|fault| format!("session `{lsid}`: {fault}")),
+            );
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let value = serde_json::json!({
+            "sessions": n_sessions, "sealed": n_sealed, "faults": faults.len(),
+        });
+        writeln!(out, "{value}")?;
+    } else {
+        writeln!(
+            out,
+            "{n_sessions} sessions, {n_sealed} of them sealed; {} faults",
+            faults.len()
+        )?;
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let n_more = faults.len().saturating_sub(FAULTS_TOLD_MAX);
+    faults.truncate(FAULTS_TOLD_MAX);
+    if 0 < n_more {
+        faults.push(format!("and {n_more} more"));
+    }
+    anyhow::bail!("the archive is damaged:\n  {}", faults.join("\n  "))
+}
+
+/// Everything wrong with one session.
+fn examine(session: Examined, directory: &Directory, namespace: &str) -> Vec<String> {
+    let mut faults = session.faults;
+    let Some(body) = session.body else {
+        return faults;
+    };
+    let sealed = Sealed::parse(&body);
+    // Opening compares every byte with its checksum.
+    let mut kept = match sealed.and_then(|sealed| sealed.open()) {
+        Ok(kept) => kept,
+        Err(error) => {
+            faults.push(error.to_string());
+            return faults;
+        }
+    };
+    if session.events.is_empty() {
+        return faults;
+    }
+    // Names belong to the directory: what counts is that the session shows the current ones.
+    if !kept.is_current(directory)
+        && let Err(error) = kept.rename(directory, namespace)
+    {
+        faults.push(error.to_string());
+    }
+    let moment = match session.silence {
+        Silence::Heard => Moment::Now(debrief_domain::At::MIN),
+        Silence::Lapsed => Moment::Silent,
+    };
+    let again = fold(session.lseq, session.events, moment);
+    let again = again.map(|session| session_parts(&session, directory));
+    let is_same = again.is_some_and(|again| {
+        again.head == kept.head
+            && again.tail == kept.tail
+            && again.links_digest() == kept.links_digest()
+    });
+    if !is_same {
+        faults.push("its sealed bytes are not what its events say".into());
+    }
+    faults
+}

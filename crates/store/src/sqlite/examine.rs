@@ -1,0 +1,188 @@
+//! Everything that is kept of sessions, compared part with part.
+
+use std::collections::BTreeSet;
+
+use debrief_domain::{Lsid, Summary};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::append::{Names, Pick, Standing, row, standing};
+use super::error::{corrupt, refused_or_corrupt};
+use super::upkeep::events_of;
+use crate::codec;
+use crate::{Examined, Silence, StoreError};
+
+/// Sessions after this place, with what is wrong with their rows and index entries.
+pub(super) fn examine(
+    db: &Connection,
+    after: i64,
+    n_max: usize,
+) -> Result<Vec<Examined>, StoreError> {
+    let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
+    let rows: Vec<(i64, String, i64)> = db
+        .prepare_cached(
+            "SELECT place, lsid, state FROM session WHERE ?1 < place ORDER BY place LIMIT ?2",
+        )
+        .and_then(|mut statement| {
+            let rows = statement.query_map(params![after, n_max as i64], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+            rows.collect()
+        })
+        .map_err(refused_or_corrupt)?;
+    let mut sessions = Vec::new();
+    for (place, lsid, state) in rows {
+        sessions.push(examine_one(db, place, lsid, state)?);
+    }
+    transaction.commit().map_err(refused_or_corrupt)?;
+    Ok(sessions)
+}
+
+fn examine_one(
+    db: &Connection,
+    place: i64,
+    lsid: String,
+    state: i64,
+) -> Result<Examined, StoreError> {
+    let mut faults = Vec::new();
+    let mut examined = Examined {
+        place,
+        lsid,
+        lseq: 0,
+        events: Vec::new(),
+        silence: if state == 2 {
+            Silence::Lapsed
+        } else {
+            Silence::Heard
+        },
+        body: body(db, place).map_err(refused_or_corrupt)?,
+        faults: Vec::new(),
+    };
+    let Ok(lsid) = Lsid::parse(&examined.lsid) else {
+        examined.faults.push("its lsid is none".into());
+        return Ok(examined);
+    };
+    let Some(row) = row(db, &lsid)? else {
+        examined.faults.push("it is not found by its lsid".into());
+        return Ok(examined);
+    };
+    examined.lseq = row.lseq as u64;
+    let actual = picks(db, place, row.lseq).map_err(refused_or_corrupt)?;
+    let mut names = Names::default();
+    if row.is_imported {
+        if examined.body.is_none() {
+            faults.push("its document is missing".into());
+        }
+        let (owners, teams, site) = row.facts.imported();
+        let standing = Standing {
+            start: row.start,
+            ended: row.ended,
+            owners: owners.iter().map(String::as_str).collect(),
+            teams: teams.iter().map(String::as_str).collect(),
+            site: &site,
+        };
+        compare(standing.picks(db, &mut names), &actual, &mut faults);
+    } else {
+        let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
+        examined.events = codec::events(&bytes, &lsid).map_err(corrupt)?;
+        let mut summary = Summary::default();
+        examined
+            .events
+            .iter()
+            .for_each(|event| summary.absorb(event));
+        if summary != row.facts.summary().map_err(corrupt)? {
+            faults.push("its summary is not that of its events".into());
+        }
+        if examined.events.len() as u64 != row.n_events {
+            let n_events = examined.events.len();
+            faults.push(format!(
+                "it has {n_events} events and should have {}",
+                row.n_events
+            ));
+        }
+        if summary.start().map(|at| at.secs()) != Some(row.start) {
+            faults.push("its start is not that of its events".into());
+        }
+        if summary.ended.map(|at| at.secs()) != row.ended {
+            faults.push("its end is not that of its events".into());
+        }
+        let site = summary.site_id();
+        let standing = standing(&summary, &site, row.start, row.ended);
+        compare(standing.picks(db, &mut names), &actual, &mut faults);
+    }
+    examined.faults = faults;
+    Ok(examined)
+}
+
+fn body(db: &Connection, place: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    db.prepare_cached("SELECT sealed FROM body WHERE place = ?1")?
+        .query_row([place], |row| row.get(0))
+        .optional()
+}
+
+/// The living index entries of a session. They are looked for one by one, for the index is not
+/// ordered by session; entries it should not have are found by [`integrity`].
+fn picks(db: &Connection, place: i64, lseq: i64) -> rusqlite::Result<Found<'_>> {
+    let statement = db.prepare(
+        "SELECT 1 FROM pick WHERE kind = ?1 AND owner = ?2 AND at = ?3 AND lseq = ?4 \
+         AND place = ?5 AND died IS NULL",
+    )?;
+    Ok(Found {
+        statement: statement.into(),
+        place,
+        lseq,
+    })
+}
+
+struct Found<'a> {
+    statement: std::cell::RefCell<rusqlite::Statement<'a>>,
+    place: i64,
+    lseq: i64,
+}
+
+fn compare(
+    expected: rusqlite::Result<BTreeSet<Pick>>,
+    actual: &Found<'_>,
+    faults: &mut Vec<String>,
+) {
+    let Ok(expected) = expected else {
+        faults.push("a name in its index entries has no number".into());
+        return;
+    };
+    for (kind, owner, at) in expected {
+        let exists = actual.statement.borrow_mut().exists(params![
+            kind,
+            owner,
+            at,
+            actual.lseq,
+            actual.place
+        ]);
+        if !matches!(exists, Ok(true)) {
+            faults.push(format!("its index entry of kind {kind} is missing"));
+        }
+    }
+}
+
+/// What SQLite finds wrong, and index entries that belong to no session as it is.
+pub(super) fn integrity(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let check = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = db.prepare("PRAGMA integrity_check")?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut faults: Vec<String> = lines.collect::<Result<_, _>>()?;
+        faults.retain(|line| line != "ok");
+        let strays: i64 = db.query_row(
+            "SELECT count(*) FROM pick p LEFT JOIN session s ON s.place = p.place \
+             WHERE p.died IS NULL AND (s.place IS NULL OR s.lseq <> p.lseq \
+             OR p.kind % 2 = 0 AND p.at <> s.start \
+             OR p.kind % 2 = 1 AND (s.ended IS NULL OR p.at <> s.ended))",
+            [],
+            |row| row.get(0),
+        )?;
+        if 0 < strays {
+            faults.push(format!(
+                "{strays} index entries point to no session as it is"
+            ));
+        }
+        Ok(faults)
+    };
+    check().map_err(refused_or_corrupt)
+}
