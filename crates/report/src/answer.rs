@@ -129,12 +129,16 @@ impl Answer {
     ) -> Result<(), SealedError> {
         if self.format != Format::Xml {
             self.inflater.inflate(&sealed.head, linked)?;
-            links.write(sealed.lsid, &sealed.pieces()?, linked);
+            links
+                .write(sealed.lsid, sealed.links, linked)
+                .ok_or(SealedError::links())?;
             self.inflater.inflate(&sealed.tail, linked)?;
             return self.reclothe(linked, out);
         }
         if !sealed.links.is_empty() {
-            links.write(sealed.lsid, &sealed.pieces()?, linked);
+            links
+                .write(sealed.lsid, sealed.links, linked)
+                .ok_or(SealedError::links())?;
         }
         match &mut self.gzip {
             Some(gzip) => {
@@ -172,7 +176,10 @@ impl Answer {
     ) -> Result<(), SealedError> {
         self.n_sessions += 1;
         let mut text = parts.head.clone();
-        links.write(&parts.lsid, &parts.links, &mut text);
+        let packed = crate::link::pack(&parts.links);
+        links
+            .write(&parts.lsid, &packed, &mut text)
+            .ok_or(SealedError::links())?;
         text.extend_from_slice(&parts.tail);
         if self.format == Format::Xml {
             self.put(&text, out);
@@ -225,11 +232,16 @@ impl Answer {
 
 /// A gzip member (RFC 1952) in the making.
 struct Gzip {
-    compress: Compress,
+    /// Made when something must be compressed on the way: it is large.
+    compress: Option<Compress>,
+    /// The combine operator of texts of this length, which mostly repeats.
+    operator: (usize, u32),
     crc: u32,
     len: u32,
 }
 
+/// Texts up to this length are not worth a compressor.
+const STORED_SHORT: usize = 1_024;
 /// The longest stored block.
 const STORED_MAX: usize = 65_535;
 
@@ -238,7 +250,8 @@ impl Gzip {
         // No name, no time, unknown system: the same question has the same bytes.
         out.extend_from_slice(&[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255]);
         Gzip {
-            compress: Level::Once.compressor(),
+            compress: None,
+            operator: (0, crc::operator(0)),
             crc: 0,
             len: 0,
         }
@@ -267,17 +280,26 @@ impl Gzip {
         self.count_text(text);
     }
 
-    /// Text compressed on the way, so that anything may follow.
+    /// Text compressed on the way, so that anything may follow; a short one is stored.
     fn compress(&mut self, text: &[u8], out: &mut Vec<u8>) {
-        deflate(&mut self.compress, text, FlushCompress::Full, out);
+        if text.len() <= STORED_SHORT {
+            return self.store(text, out);
+        }
+        let compress = self
+            .compress
+            .get_or_insert_with(|| Level::Once.compressor());
+        deflate(compress, text, FlushCompress::Full, out);
         self.count_text(text);
     }
 
     fn count_text(&mut self, text: &[u8]) {
-        if !text.is_empty() {
-            let operator = crc::operator(text.len() as u64);
-            self.count(text.len() as u32, crc32fast::hash(text), operator);
+        if text.is_empty() {
+            return;
         }
+        if self.operator.0 != text.len() {
+            self.operator = (text.len(), crc::operator(text.len() as u64));
+        }
+        self.count(text.len() as u32, crc32fast::hash(text), self.operator.1);
     }
 
     fn end(self, out: &mut Vec<u8>) {

@@ -4,8 +4,6 @@
 //! written at every request. Their form follows the vendor's: one parameter `lsid` that carries
 //! `l=<session>;h=<signature>;t=sd;m=<what>` and, of our own, instance, account and expiry.
 
-use std::fmt::Write as _;
-
 use debrief_domain::RecordingKind;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -133,58 +131,73 @@ pub enum Verdict {
 }
 
 impl Links {
-    /// Appends the pieces as XML text, with every address signed.
-    pub(crate) fn write(&self, lsid: &str, pieces: &[Piece], out: &mut Vec<u8>) {
+    /// Appends packed pieces as XML text, with every address signed; none when they are damaged.
+    pub(crate) fn write(&self, lsid: &str, packed: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let mut shown = true;
-        let mut last: Option<(LinkTarget, u32, String)> = None;
-        for piece in pieces {
-            match piece {
-                Piece::Guarded => shown = self.recordings == RecordingsView::Allowed,
-                Piece::Open => shown = true,
+        // View and download share a signature: it is computed once.
+        let mut signed = Signed {
+            target: None,
+            address: Vec::new(),
+        };
+        for piece in Pieces(packed) {
+            match piece? {
+                Packed::Guarded => shown = self.recordings == RecordingsView::Allowed,
+                Packed::Open => shown = true,
                 _ if !shown => {}
-                Piece::Literal(bytes) => out.extend_from_slice(bytes),
-                Piece::CustomAttributesIfDefined => {
+                Packed::Literal(bytes) => out.extend_from_slice(bytes),
+                Packed::CustomAttributesIfDefined => {
                     if self.defines_custom_fields == DefinesCustomFields::Some {
                         out.extend_from_slice(b"<custom_attributes></custom_attributes>");
                     }
                 }
-                Piece::Address {
+                Packed::Address {
                     target,
                     instance,
                     action,
                 } => {
-                    // View and download share a signature: computed once.
-                    let signed = match &last {
-                        Some((t, i, signed)) if (t, i) == (target, instance) => signed.clone(),
-                        _ => self.signed(lsid, *target, *instance),
-                    };
-                    out.extend_from_slice(signed.as_bytes());
-                    if *action == Action::View {
+                    if signed.target != Some((target, instance)) {
+                        signed.target = Some((target, instance));
+                        self.sign(lsid, target, instance, &mut signed.address);
+                    }
+                    out.extend_from_slice(&signed.address);
+                    if action == Action::View {
                         out.extend_from_slice(b"&amp;view=1");
                     }
-                    last = Some((*target, *instance, signed));
                 }
             }
         }
+        Some(())
     }
 
-    /// The address of a download, escaped for XML.
-    fn signed(&self, lsid: &str, target: LinkTarget, instance: u32) -> String {
-        let word = target.name();
-        let mut address = String::with_capacity(self.base.len() + 200);
-        address.push_str(&self.base);
-        let _ = write!(address, "/session_download?lsid=l%3D{lsid}%3Bh%3D");
+    /// The address of a download, escaped for XML, in place of what was in `address`.
+    fn sign(&self, lsid: &str, target: LinkTarget, instance: u32, address: &mut Vec<u8>) {
         let signature = self.mac(lsid, target, instance).finalize().into_bytes();
-        for byte in &signature[..SIGNATURE_BYTES] {
-            let _ = write!(address, "{byte:02x}");
+        let mut hex = [0; 2 * SIGNATURE_BYTES];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(&signature) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
         }
-        let (account, expires) = (&self.account, self.expires);
-        let _ = write!(address, "%3Bt%3Dsd%3Bm%3D{word}%3Bi%3D{instance}");
-        let _ = write!(
-            address,
-            "%3Ba%3D{account}%3Be%3D{expires}&amp;dl_action={word}"
-        );
-        address
+        let word = target.name().as_bytes();
+        address.clear();
+        for part in [
+            self.base.as_bytes(),
+            b"/session_download?lsid=l%3D",
+            lsid.as_bytes(),
+            b"%3Bh%3D",
+            &hex,
+            b"%3Bt%3Dsd%3Bm%3D",
+            word,
+            b"%3Bi%3D",
+            instance.to_string().as_bytes(),
+            b"%3Ba%3D",
+            self.account.as_bytes(),
+            b"%3Be%3D",
+            self.expires.to_string().as_bytes(),
+            b"&amp;dl_action=",
+            word,
+        ] {
+            address.extend_from_slice(part);
+        }
     }
 
     /// HMAC-SHA256 over session, kind, instance, account and expiry.
@@ -227,6 +240,14 @@ impl Links {
         Verdict::Genuine
     }
 }
+
+/// An address, and what it was made for.
+struct Signed {
+    target: Option<(LinkTarget, u32)>,
+    address: Vec<u8>,
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Bytes of a signature that are shown: 160 bits, the length of the vendor's.
 const SIGNATURE_BYTES: usize = 20;
@@ -295,28 +316,59 @@ const COMMON: &[&[u8]] = &[
     b"</command_shell_recording>",
 ];
 
-/// Reads what [`pack`] wrote; none when it is damaged.
-pub(crate) fn unpack(mut packed: &[u8]) -> Option<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    while let Some((tag, rest)) = packed.split_first() {
-        packed = rest;
-        let piece = match *tag {
+/// A piece as it is packed.
+enum Packed<'a> {
+    Literal(&'a [u8]),
+    Address {
+        target: LinkTarget,
+        instance: u32,
+        action: Action,
+    },
+    CustomAttributesIfDefined,
+    Guarded,
+    Open,
+}
+
+/// Reads what [`pack`] wrote, piece by piece; a damaged one is none.
+struct Pieces<'a>(&'a [u8]);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Option<Packed<'a>>;
+
+    fn next(&mut self) -> Option<Option<Packed<'a>>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let piece = self.take();
+        if piece.is_none() {
+            // What follows damage means nothing.
+            self.0 = &[];
+        }
+        Some(piece)
+    }
+}
+
+impl<'a> Pieces<'a> {
+    fn take(&mut self) -> Option<Packed<'a>> {
+        let (tag, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(match *tag {
             TAG_LITERAL => {
-                let (len, rest) = packed.split_first_chunk::<4>()?;
+                let (len, rest) = self.0.split_first_chunk::<4>()?;
                 let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-                packed = rest;
-                Piece::Literal(bytes.to_vec())
+                self.0 = rest;
+                Packed::Literal(bytes)
             }
             TAG_COMMON => {
-                let (idx, rest) = packed.split_first()?;
-                packed = rest;
-                Piece::Literal(COMMON.get(usize::from(*idx))?.to_vec())
+                let (idx, rest) = self.0.split_first()?;
+                self.0 = rest;
+                Packed::Literal(COMMON.get(usize::from(*idx))?)
             }
             TAG_VIEW | TAG_DOWNLOAD => {
-                let (target, rest) = packed.split_first()?;
+                let (target, rest) = self.0.split_first()?;
                 let (instance, rest) = rest.split_first_chunk::<4>()?;
-                packed = rest;
-                Piece::Address {
+                self.0 = rest;
+                Packed::Address {
                     target: LinkTarget::from_tag(*target)?,
                     instance: u32::from_le_bytes(*instance),
                     action: if *tag == TAG_VIEW {
@@ -326,14 +378,32 @@ pub(crate) fn unpack(mut packed: &[u8]) -> Option<Vec<Piece>> {
                     },
                 }
             }
-            TAG_CUSTOM => Piece::CustomAttributesIfDefined,
-            TAG_GUARDED => Piece::Guarded,
-            TAG_OPEN => Piece::Open,
+            TAG_CUSTOM => Packed::CustomAttributesIfDefined,
+            TAG_GUARDED => Packed::Guarded,
+            TAG_OPEN => Packed::Open,
             _ => return None,
-        };
-        pieces.push(piece);
+        })
     }
-    Some(pieces)
+}
+
+/// Reads what [`pack`] wrote; none when it is damaged.
+pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<Piece>> {
+    let own = |packed: Packed<'_>| match packed {
+        Packed::Literal(bytes) => Piece::Literal(bytes.to_vec()),
+        Packed::Address {
+            target,
+            instance,
+            action,
+        } => Piece::Address {
+            target,
+            instance,
+            action,
+        },
+        Packed::CustomAttributesIfDefined => Piece::CustomAttributesIfDefined,
+        Packed::Guarded => Piece::Guarded,
+        Packed::Open => Piece::Open,
+    };
+    Pieces(packed).map(|piece| piece.map(own)).collect()
 }
 
 #[cfg(test)]
@@ -362,7 +432,9 @@ mod tests {
     #[test]
     fn an_address_carries_a_signature_that_is_judged_genuine_until_it_expires() {
         let mut out = Vec::new();
-        links().write("abc", &[address(Action::View)], &mut out);
+        links()
+            .write("abc", &pack(&[address(Action::View)]), &mut out)
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
         let signature = text
             .split("h%3D")
@@ -406,7 +478,7 @@ mod tests {
             ..links()
         };
         let mut out = Vec::new();
-        denied.write("abc", &pieces, &mut out);
+        denied.write("abc", &pack(&pieces), &mut out).unwrap();
         assert_eq!(out, b"ac");
     }
 

@@ -60,6 +60,10 @@ impl SealedError {
     pub(crate) fn not_xml() -> SealedError {
         damaged("not XML")
     }
+
+    pub(crate) fn links() -> SealedError {
+        damaged("links")
+    }
 }
 
 const fn damaged(what: &'static str) -> SealedError {

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use debrief_domain::At;
+use debrief_domain::{At, Directory};
 use debrief_report::{DefinesCustomFields, LinkKey, Links, RecordingsView};
-use debrief_store::{Account, AccountId, Store, StoreError};
+use debrief_store::{Account, AccountId, Store};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -28,7 +27,8 @@ struct Inner {
     config: Config,
     clock: Clock,
     link_key: LinkKey,
-    limits: Vec<Limiter>,
+    /// Each with its name and value, as a refusal tells them.
+    limits: Vec<(String, Limiter)>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
     intake: Semaphore,
     tails: Arc<Semaphore>,
@@ -36,6 +36,15 @@ struct Inner {
 }
 
 type Limiter = RateLimiter<AccountId, HashMapStateStore<AccountId>, DefaultClock>;
+
+/// The directory, whose names reports show, and its version.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The version.
+    pub version: u64,
+    /// The directory.
+    pub directory: Arc<Directory>,
+}
 
 /// Failed logins of one address.
 struct Failures {
@@ -63,15 +72,16 @@ impl App {
     /// Puts the program together. Makes the secret that signs links on the first start.
     pub async fn new(store: Store, config: Config, clock: Clock) -> anyhow::Result<App> {
         let secret = store.link_secret(random::bytes()?).await?;
-        let quotas = [
-            NonZeroU32::new(config.requests_per_second).map(Quota::per_second),
-            NonZeroU32::new(config.requests_per_hour).map(Quota::per_hour),
+        let (second, hour) = (config.requests_per_second, config.requests_per_hour);
+        let limit = |name: &str, n: u32, quota: fn(NonZeroU32) -> Quota| {
+            let limiter = RateLimiter::hashmap(quota(NonZeroU32::new(n)?));
+            Some((format!("{name} is {n}"), limiter))
+        };
+        let limits = [
+            limit("requests_per_second", second, Quota::per_second),
+            limit("requests_per_hour", hour, Quota::per_hour),
         ];
-        let limits = quotas
-            .into_iter()
-            .flatten()
-            .map(RateLimiter::hashmap)
-            .collect();
+        let limits = limits.into_iter().flatten().collect();
         Ok(App(Arc::new(Inner {
             store,
             config,
@@ -123,17 +133,11 @@ impl App {
     /// Counts a request of an account, or says why it is one too many.
     pub fn count_request(&self, account: &Account) -> Result<(), TooMany> {
         use governor::clock::Clock as _;
-        for limiter in &self.0.limits {
+        for (limit, limiter) in &self.0.limits {
             if let Err(early) = limiter.check_key(&account.id) {
                 let wait = early.wait_time_from(DefaultClock::default().now());
-                let config = &self.0.config;
-                let limit = if wait <= Duration::from_secs(1) {
-                    format!("requests_per_second is {}", config.requests_per_second)
-                } else {
-                    format!("requests_per_hour is {}", config.requests_per_hour)
-                };
                 return Err(TooMany {
-                    limit,
+                    limit: limit.clone(),
                     retry_secs: wait.as_secs() + 1,
                 });
             }
@@ -182,8 +186,7 @@ impl App {
     }
 
     /// What makes the links that an account sees now. `host` is what the request called us.
-    pub async fn links(&self, account: &Account, host: &str) -> Result<Links, StoreError> {
-        let (_, directory) = self.store().directory().await?;
+    pub fn links(&self, account: &Account, names: &Names, host: &str) -> Links {
         let config = self.config();
         // Rounded up to the hour: a report asked for again soon has the same bytes.
         let expires = config.link_lifetime.map_or(0, |lifetime| {
@@ -191,7 +194,7 @@ impl App {
             let until = self.now().plus_secs(secs).secs();
             (until / 3_600 + 1) * 3_600
         });
-        Ok(Links {
+        Links {
             base: config
                 .public_url
                 .clone()
@@ -204,11 +207,11 @@ impl App {
                     RecordingsView::Denied
                 }
             },
-            defines_custom_fields: match directory.custom_fields.is_empty() {
+            defines_custom_fields: match names.directory.custom_fields.is_empty() {
                 true => DefinesCustomFields::None,
                 false => DefinesCustomFields::Some,
             },
             key: self.0.link_key.clone(),
-        })
+        }
     }
 }

@@ -120,7 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Import(args) => import::run(&open(data)?, &config, &args, runtime.handle()),
         Command::Report(args) => runtime.block_on(report::run(data, config, *args)),
         Command::Directory(command) => runtime.block_on(directory::run(&open(data)?, command)),
-        Command::Demo(args) => runtime.block_on(demo::run(&open(data)?, args)),
+        Command::Demo(args) => runtime.block_on(demo::run(&open(data)?, &config, args)),
         Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {
             print_config(&config, json);

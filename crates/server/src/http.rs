@@ -13,7 +13,7 @@ mod tail;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post, put};
+use axum::routing::{get, post, put};
 
 use crate::app::App;
 
@@ -29,8 +29,14 @@ pub const FORM_BYTES_MAX: usize = 1 << 20;
 /// Every route.
 pub fn router(app: App) -> Router {
     Router::new()
-        .route("/api/reporting", any(reporting::report))
-        .route("/api/reporting.ns", any(reporting::report))
+        .route(
+            "/api/reporting",
+            get(reporting::report).post(reporting::report),
+        )
+        .route(
+            "/api/reporting.ns",
+            get(reporting::report).post(reporting::report),
+        )
         .route("/oauth2/token", post(oauth::token))
         .route("/api/v1/events", post(events::append))
         .route("/api/v1/sessions", get(sessions::list))

@@ -9,5 +9,5 @@ pub mod http;
 mod intake;
 mod random;
 mod render;
-mod sweep;
+pub mod sweep;
 mod wire;

@@ -11,10 +11,12 @@ use debrief_store::{
     Cursor, Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError,
 };
 
-use crate::app::App;
+use crate::app::{App, Names};
 
-/// Bytes after which a chunk is sent.
-const CHUNK_BYTES: usize = 512 << 10;
+/// Bytes after which the first chunk is sent, so that it does not wait for many sessions.
+const CHUNK_BYTES_FIRST: usize = 32 << 10;
+/// Bytes after which a later chunk is sent; each is twice as long as the one before up to this.
+const CHUNK_BYTES_MAX: usize = 512 << 10;
 
 /// A report being made.
 pub(crate) struct Report {
@@ -30,6 +32,7 @@ pub(crate) struct Report {
 struct Making {
     answer: Option<Answer>,
     out: Vec<u8>,
+    chunk_bytes: usize,
     links: Links,
     directory: Arc<Directory>,
     version: u64,
@@ -48,9 +51,10 @@ impl Report {
         app: &App,
         query: &Query,
         coding: Coding,
+        names: &Names,
         links: Links,
     ) -> Result<Report, StoreError> {
-        Report::resume(app, query, coding, links, None).await
+        Report::resume(app, query, coding, names, links, None).await
     }
 
     /// Begins a report, or goes on with one after a cursor.
@@ -58,11 +62,12 @@ impl Report {
         app: &App,
         query: &Query,
         coding: Coding,
+        names: &Names,
         links: Links,
         cursor: Option<Cursor>,
     ) -> Result<Report, StoreError> {
         let store = app.store();
-        let (version, directory) = store.directory().await?;
+        let directory = &names.directory;
         let members = match &query.selection.filter {
             Filter::OwnedByMemberOf(team) => Members(directory.members(team).cloned().collect()),
             _ => Members::default(),
@@ -91,9 +96,10 @@ impl Report {
         let making = Making {
             answer: Some(answer),
             out,
+            chunk_bytes: CHUNK_BYTES_FIRST,
             links,
-            directory,
-            version,
+            directory: Arc::clone(directory),
+            version: names.version,
             namespace: config.namespace.clone(),
             now: app.now(),
             n_sessions: 0,
@@ -119,8 +125,8 @@ impl Report {
         let visit = move |found: Found<'_>| {
             let mut making = making.lock().map_err(|_| poisoned())?;
             making.session(found)?;
-            let is_full =
-                CHUNK_BYTES <= making.out.len() || making.n_sessions_max <= making.n_sessions;
+            let is_full = making.chunk_bytes <= making.out.len()
+                || making.n_sessions_max <= making.n_sessions;
             Ok(if is_full { Flow::Full } else { Flow::More })
         };
         let reading = self.store.page(reading, Box::new(visit)).await?;
@@ -140,7 +146,12 @@ impl Report {
             } else {
                 self.reading = Some(reading);
             }
-            let room = making.out.capacity().min(2 * CHUNK_BYTES);
+            making.chunk_bytes = (2 * making.chunk_bytes).min(CHUNK_BYTES_MAX);
+            let room = if self.reading.is_some() {
+                making.chunk_bytes + CHUNK_BYTES_FIRST
+            } else {
+                0
+            };
             let chunk = std::mem::replace(&mut making.out, Vec::with_capacity(room));
             (chunk, std::mem::take(&mut making.renewed))
         };

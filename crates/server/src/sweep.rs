@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use debrief_domain::{Directory, Moment, fold};
+use debrief_domain::{At, Directory, Moment, fold};
 use debrief_report::{Level, Sealer, session_parts};
 use debrief_store::{SealedBody, Store, StoreError, Unsealed};
 use tokio::time::MissedTickBehavior;
@@ -45,22 +45,34 @@ pub(crate) async fn run(app: App) {
 }
 
 /// One round: lapses and seals all there is to lapse and seal.
-pub(crate) async fn sweep(app: &App) -> Result<(), StoreError> {
-    let lapse_after = i64::try_from(app.config().lapse_after.as_secs()).unwrap_or(i64::MAX);
-    let silent_since = app.now().plus_secs(-lapse_after);
-    loop {
-        let n_lapsed = app.store().lapse(silent_since, LAPSE_SESSIONS_MAX).await?;
-        if 0 < n_lapsed {
-            tracing::info!(
-                n_lapsed,
-                "sessions closed abnormally: nothing was heard of them"
-            );
-        }
-        if n_lapsed < LAPSE_SESSIONS_MAX as u64 {
-            break;
-        }
+pub async fn sweep(app: &App) -> Result<(), StoreError> {
+    let n_lapsed = lapse_all(app.store(), app.now(), app.config().lapse_after).await?;
+    if 0 < n_lapsed {
+        tracing::info!(
+            n_lapsed,
+            "sessions closed abnormally: nothing was heard of them"
+        );
+        app.changed();
     }
     seal_all(app.store()).await.map(|_| ())
+}
+
+/// Closes every session that was silent too long. Gives how many.
+pub(crate) async fn lapse_all(
+    store: &Store,
+    now: At,
+    lapse_after: Duration,
+) -> Result<u64, StoreError> {
+    let secs = i64::try_from(lapse_after.as_secs()).unwrap_or(i64::MAX);
+    let silent_since = now.plus_secs(-secs);
+    let mut n_lapsed = 0;
+    loop {
+        let n = store.lapse(silent_since, LAPSE_SESSIONS_MAX).await?;
+        n_lapsed += n;
+        if n < LAPSE_SESSIONS_MAX as u64 {
+            return Ok(n_lapsed);
+        }
+    }
 }
 
 /// Seals every closed session that is not sealed. Gives how many.

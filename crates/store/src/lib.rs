@@ -22,7 +22,10 @@
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod faulty;
 mod model;
+mod queue;
 mod reading;
 mod sqlite;
 
@@ -34,7 +37,7 @@ use futures::future::BoxFuture;
 
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
-    Import, NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
+    Grant, Import, NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
 };
 pub use reading::{Cursor, Flow, Found, Members, Reading, Silence};
 
@@ -65,7 +68,7 @@ pub(crate) trait Backend: Send + Sync {
         now: At,
         expires: At,
     ) -> Answer<'_, bool>;
-    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>>;
+    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>>;
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>>;
     fn integrity(&self) -> Answer<'_, Vec<String>>;
@@ -202,12 +205,8 @@ impl Store {
         self.backend.issue_token(account, token, now, expires).await
     }
 
-    /// The account a valid token belongs to.
-    pub async fn grant(
-        &self,
-        token: TokenHash,
-        now: At,
-    ) -> Result<Option<Arc<Account>>, StoreError> {
+    /// The account a valid token belongs to, and the directory of that moment.
+    pub async fn grant(&self, token: TokenHash, now: At) -> Result<Option<Grant>, StoreError> {
         self.backend.grant(token, now).await
     }
 

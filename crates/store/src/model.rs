@@ -95,6 +95,17 @@ pub enum Enabled {
     No,
 }
 
+/// What a valid token opens.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Its account.
+    pub account: std::sync::Arc<Account>,
+    /// The version of the directory.
+    pub version: u64,
+    /// The directory.
+    pub directory: std::sync::Arc<debrief_domain::Directory>,
+}
+
 /// An account to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {

@@ -19,14 +19,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use debrief_domain::{At, Directory, Event, RepId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Import,
-    NewAccount, Presence, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
+    Import, NewAccount, Presence, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 
@@ -51,7 +51,7 @@ pub(crate) struct Sqlite {
     readers: Option<Sender<ReadCall>>,
     threads: Vec<JoinHandle<()>>,
     accesses: Arc<Accesses>,
-    directory: Mutex<Option<(u64, Arc<Directory>)>>,
+    directory: Arc<KnownDirectory>,
 }
 
 /// Entries of the access log that wait for a commit.
@@ -59,6 +59,21 @@ pub(crate) struct Sqlite {
 struct Accesses {
     pending: Mutex<Vec<AccessEntry>>,
     any: AtomicBool,
+}
+
+/// The directory as it was last read: read again only when its version is another.
+#[derive(Default)]
+struct KnownDirectory(Mutex<Option<(u64, Arc<Directory>)>>);
+
+impl KnownDirectory {
+    fn current(&self, db: &Connection) -> Result<(u64, Arc<Directory>), StoreError> {
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or(None);
+        let current = upkeep::directory(db, known)?;
+        if let Ok(mut known) = self.0.lock() {
+            *known = Some(current.clone());
+        }
+        Ok(current)
+    }
 }
 
 /// What the writer does inside the transaction, and what it says after the commit.
@@ -105,8 +120,8 @@ impl Sqlite {
     pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
         let accesses = Arc::new(Accesses::default());
-        let (writer, write_calls) = crossbeam_channel::bounded(WRITE_QUEUE_MAX);
-        let (readers, read_calls) = crossbeam_channel::bounded::<ReadCall>(READ_QUEUE_MAX);
+        let (writer, write_calls) = queue::bounded(WRITE_QUEUE_MAX);
+        let (readers, read_calls) = queue::bounded::<ReadCall>(READ_QUEUE_MAX);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.into())
@@ -127,7 +142,11 @@ impl Sqlite {
             let calls: Receiver<ReadCall> = read_calls.clone();
             threads.push(spawn(
                 "store-reader",
-                Box::new(move || calls.iter().for_each(|call| call(&db))),
+                Box::new(move || {
+                    while let Some(call) = calls.recv() {
+                        call(&db);
+                    }
+                }),
             )?);
         }
         Ok(Sqlite {
@@ -135,7 +154,7 @@ impl Sqlite {
             readers: Some(readers),
             threads,
             accesses,
-            directory: Mutex::new(None),
+            directory: Arc::default(),
         })
     }
 
@@ -164,12 +183,10 @@ impl Sqlite {
         });
         let queued = match self.writer.as_ref().map(|writer| writer.try_send(boxed)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_))) => Err(StoreError::refused(format!(
+            Some(Err(queue::Full)) => Err(StoreError::refused(format!(
                 "more than {WRITE_QUEUE_MAX} writes are waiting"
             ))),
-            Some(Err(TrySendError::Disconnected(_))) | None => {
-                Err(StoreError::refused("the writer has stopped"))
-            }
+            None => Err(StoreError::refused("the writer has stopped")),
         };
         Box::pin(async move {
             queued?;
@@ -220,12 +237,12 @@ fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses) 
     let mut names = append::Names::default();
     loop {
         match calls.recv_timeout(ACCESS_FLUSH) {
-            Ok(first) => write_group(db, Some(first), calls, accesses, &mut names),
-            Err(RecvTimeoutError::Timeout) if accesses.any.load(Ordering::Relaxed) => {
+            Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut names),
+            Waited::Timeout if accesses.any.load(Ordering::Relaxed) => {
                 write_group(db, None, calls, accesses, &mut names);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
+            Waited::Timeout => {}
+            Waited::Closed => {
                 if accesses.any.load(Ordering::Relaxed) {
                     write_group(db, None, calls, accesses, &mut names);
                 }
@@ -291,7 +308,7 @@ fn run_group(
         run_call(&mut writer, call, acknowledgements)
             .map_err(|error| error::GroupError::new(error, Doing::Work))?;
         next = if acknowledgements.len() < GROUP_CALLS_MAX {
-            calls.try_recv().ok()
+            calls.try_recv()
         } else {
             None
         };
@@ -368,19 +385,8 @@ impl Backend for Sqlite {
     }
 
     fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)> {
-        let known = self
-            .directory
-            .lock()
-            .map(|known| known.clone())
-            .unwrap_or(None);
-        let read = self.read(move |db| upkeep::directory(db, known));
-        Box::pin(async move {
-            let current = read.await?;
-            if let Ok(mut known) = self.directory.lock() {
-                *known = Some(current.clone());
-            }
-            Ok(current)
-        })
+        let known = Arc::clone(&self.directory);
+        self.read(move |db| known.current(db))
     }
 
     fn put_directory(&self, directory: Directory) -> Answer<'_, u64> {
@@ -417,8 +423,19 @@ impl Backend for Sqlite {
         self.write(move |writer| account::issue_token(writer.db, account, token, now, expires))
     }
 
-    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Arc<Account>>> {
-        self.read(move |db| account::grant(db, token, now))
+    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
+        let known = Arc::clone(&self.directory);
+        self.read(move |db| {
+            let Some(account) = account::grant(db, token, now)? else {
+                return Ok(None);
+            };
+            let (version, directory) = known.current(db)?;
+            Ok(Some(Grant {
+                account: Arc::new(account),
+                version,
+                directory,
+            }))
+        })
     }
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {

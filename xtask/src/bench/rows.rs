@@ -37,8 +37,17 @@ pub(super) enum Better {
     Lower,
 }
 
-/// Goals come from the performance page §3.
+/// Goals come from the performance page §3. The size comes first: later rows fill the access log.
 pub(super) static ROWS: [Row; 12] = [
+    Row {
+        key: "size",
+        name: "archive size",
+        against: "the XML it answers with",
+        goal: 0.27,
+        stretch: 0.143,
+        better: Better::Lower,
+        measure: archive_size,
+    },
     Row {
         key: "gzip-1",
         name: "whole-range report, gzip client, 1 client",
@@ -137,15 +146,6 @@ pub(super) static ROWS: [Row; 12] = [
         stretch: 2.0,
         better: Better::Lower,
         measure: memory_of_stalled_clients,
-    },
-    Row {
-        key: "size",
-        name: "archive size",
-        against: "the XML it answers with",
-        goal: 0.27,
-        stretch: 0.143,
-        better: Better::Lower,
-        measure: archive_size,
     },
 ];
 

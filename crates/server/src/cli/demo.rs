@@ -1,14 +1,16 @@
 //! `debrief demo`.
 
 use std::io::Write as _;
+use std::time::Duration;
 
-use debrief_domain::Event;
+use debrief_domain::{At, Event};
 use debrief_store::{AccountId, Append, Store};
 
 use super::progress;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::demo::{Plan, directory, sessions};
-use crate::sweep::seal_all;
+use crate::sweep::{lapse_all, seal_all};
 
 /// Sessions of the demo organisation unless told otherwise.
 pub(crate) const DEMO_SESSIONS: u32 = 2_000;
@@ -16,6 +18,9 @@ pub(crate) const DEMO_SESSIONS: u32 = 2_000;
 const COMMIT_EVENTS: usize = 2_000;
 /// Sessions after which closed ones are sealed.
 const SEAL_EVERY: u32 = 2_000;
+
+/// A day of the demo organisation begins and ends at midnight, UTC.
+const DAY_SECS: i64 = 86_400;
 
 /// Flags of `debrief demo`.
 #[derive(Debug, clap::Args)]
@@ -28,8 +33,8 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-pub(crate) async fn run(store: &Store, args: Args) -> anyhow::Result<()> {
-    let n_events = fill(store, args.sessions, args.seed).await?;
+pub(crate) async fn run(store: &Store, config: &Config, args: Args) -> anyhow::Result<()> {
+    let n_events = fill(store, args.sessions, args.seed, config.lapse_after).await?;
     writeln!(
         std::io::stdout(),
         "{} sessions with {n_events} events",
@@ -39,7 +44,12 @@ pub(crate) async fn run(store: &Store, args: Args) -> anyhow::Result<()> {
 }
 
 /// Fills the archive. Gives the number of events that were new.
-pub(crate) async fn fill(store: &Store, n_sessions: u32, seed: u64) -> anyhow::Result<u64> {
+pub(crate) async fn fill(
+    store: &Store,
+    n_sessions: u32,
+    seed: u64,
+    lapse_after: Duration,
+) -> anyhow::Result<u64> {
     let clock = Clock::System;
     if store.directory().await?.0 == 0 {
         store.put_directory(directory(seed)).await?;
@@ -48,7 +58,8 @@ pub(crate) async fn fill(store: &Store, n_sessions: u32, seed: u64) -> anyhow::R
     let plan = Plan {
         n_sessions,
         seed,
-        now: clock.now(),
+        // Of a whole day, so that the same seed tells the same sessions when asked again today.
+        now: At::MIN.plus_secs(clock.now().secs() / DAY_SECS * DAY_SECS),
     };
     let mut batch: Vec<Event> = Vec::new();
     let mut n_fresh = 0;
@@ -58,6 +69,7 @@ pub(crate) async fn fill(store: &Store, n_sessions: u32, seed: u64) -> anyhow::R
             n_fresh += append(store, std::mem::take(&mut batch), &clock).await?;
         }
         if n % SEAL_EVERY == 0 || n == n_sessions {
+            lapse_all(store, plan.now, lapse_after).await?;
             seal_all(store).await?;
         }
         bar.set_position(n.into());
@@ -67,7 +79,10 @@ pub(crate) async fn fill(store: &Store, n_sessions: u32, seed: u64) -> anyhow::R
 }
 
 async fn append(store: &Store, events: Vec<Event>, clock: &Clock) -> anyhow::Result<u64> {
-    match store.append(AccountId::SELF, events, clock.now()).await? {
+    // The demo is heard at the time it tells of: what broke off long ago has long been silent.
+    let last = events.iter().map(|event| event.at).max();
+    let heard = last.map_or(clock.now(), |last| last.min(clock.now()));
+    match store.append(AccountId::SELF, events, heard).await? {
         Append::Done(appended) => Ok(appended.fresh),
         Append::Conflicts(conflicts) => anyhow::bail!(
             "{} events contradict the archive: it was filled on another day; use another --seed \

@@ -10,10 +10,10 @@ use debrief_report::{Coding, Params, ask};
 use debrief_store::{Account, AccountId, Enabled};
 
 use super::{client, open_existing};
-use crate::app::App;
+use crate::app::{App, Names};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::render::Report;
+use crate::render::{Report, nothing_found};
 
 /// Flags of `debrief report`: the report's own parameters, and where it comes from and goes to.
 #[derive(Debug, clap::Args)]
@@ -116,9 +116,17 @@ async fn from_archive(
     let query = ask(params, &config.time_zone)?;
     let host = config.listen.to_string();
     let app = App::new(store, config, Clock::System).await?;
-    let links = app.links(&operator(), &host).await?;
-    let mut report = Report::begin(&app, &query, Coding::Identity, links).await?;
+    let (version, directory) = app.store().directory().await?;
+    let names = Names { version, directory };
+    let links = app.links(&operator(), &names, &host);
+    let mut report = Report::begin(&app, &query, Coding::Identity, &names, links).await?;
     while let Some(chunk) = report.chunk().await? {
+        if report.progress() == (true, 0)
+            && let Some(document) = nothing_found(&app, &query)
+        {
+            output.write_all(&document)?;
+            break;
+        }
         output.write_all(&chunk)?;
     }
     if let Some(next) = report.next {

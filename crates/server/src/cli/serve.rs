@@ -48,32 +48,28 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     // Held until the program ends.
     let _lock = lock(data)?;
     if args.demo && store.last_change().await? == 0 {
-        super::demo::fill(&store, super::demo::DEMO_SESSIONS, 1).await?;
+        super::demo::fill(&store, super::demo::DEMO_SESSIONS, 1, config.lapse_after).await?;
     }
-    let admin = first_admin(&store).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+    // Printed before anything else can fail: the secret is nowhere else.
+    if let Some(admin) = first_admin(&store).await? {
+        eprintln!("first start: made the API account `admin` with every permission");
+        print_credentials(&admin, &mut std::io::stderr())?;
+    }
     let address = listener.local_addr()?;
     let stall_timeout = config.stall_timeout;
     let app = App::new(store, config, Clock::System).await?;
+    // Heard from before the address is told: who knows it may stop the server at once.
+    let stop = stopped()?;
     let sweeper = tokio::spawn(sweep::run(app.clone()));
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "listening on http://{address}")?;
         out.flush()?;
     }
-    if let Some(admin) = admin {
-        eprintln!("first start: made the API account `admin` with every permission");
-        print_credentials(&admin, &mut std::io::stderr())?;
-    }
-    http::serve(
-        listener,
-        http::router(app.clone()),
-        stall_timeout,
-        stopped()?,
-    )
-    .await?;
+    http::serve(listener, http::router(app.clone()), stall_timeout, stop).await?;
     sweeper.abort();
     tracing::info!("stopped");
     Ok(())

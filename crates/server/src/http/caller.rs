@@ -9,11 +9,11 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use debrief_domain::{Permitted, Reporting};
-use debrief_store::{Account, TokenHash};
+use debrief_store::{Account, Grant, TokenHash};
 use ipnet::IpNet;
 
 use super::error::{ApiError, TokenGiven, forbidden, too_many, unauthorized, wrong_network};
-use crate::app::App;
+use crate::app::{App, Names};
 use crate::config::network;
 use crate::random;
 
@@ -74,6 +74,8 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) account: Arc<Account>,
+    /// The directory as it is at this moment.
+    pub(crate) names: Names,
 }
 
 impl Caller {
@@ -87,8 +89,13 @@ impl Caller {
             return Err(unauthorized(TokenGiven::No));
         };
         let hash = TokenHash(random::sha256(token));
-        let account = app.store().grant(hash, app.now()).await?;
-        let Some(account) = account else {
+        let grant = app.store().grant(hash, app.now()).await?;
+        let Some(Grant {
+            account,
+            version,
+            directory,
+        }) = grant
+        else {
             return Err(unauthorized(TokenGiven::Yes));
         };
         if !is_home(&account, address.0) {
@@ -96,7 +103,10 @@ impl Caller {
         }
         app.count_request(&account)
             .map_err(|limit| too_many(&limit))?;
-        Ok(Caller { account })
+        Ok(Caller {
+            account,
+            names: Names { version, directory },
+        })
     }
 
     /// Insists on the permission to send events.

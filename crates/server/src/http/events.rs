@@ -1,5 +1,6 @@
 //! `POST /api/v1/events`: events in, acknowledged when they are on disk.
 
+use std::fmt;
 use std::io::Read as _;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use debrief_domain::Event;
 use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_EVENTS_MAX};
 use debrief_store::{Append, Conflict, ConflictKind};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use super::caller::{Address, Caller};
@@ -207,11 +209,12 @@ impl Faults {
 }
 
 /// The JSON values of a body: the elements of an array, or one value a line. Told apart by the
-/// first character: no event begins with a bracket.
+/// first character: no event begins with a bracket. One more than a batch may have ends it: a
+/// short text of many values must not become a long list.
 fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
     if bytes.trim_ascii_start().starts_with(b"[") {
-        return match serde_json::from_slice::<Vec<Value>>(bytes) {
-            Ok(values) => (1..).zip(values).collect(),
+        return match serde_json::from_slice::<Elements>(bytes) {
+            Ok(Elements(values)) => (1..).zip(values).collect(),
             Err(error) => {
                 faults.add(error.line(), String::new(), "json", error.to_string());
                 Vec::new()
@@ -227,8 +230,42 @@ fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
             Ok(value) => values.push((line, value)),
             Err(error) => faults.add(line, String::new(), "json", error.to_string()),
         }
+        if BATCH_EVENTS_MAX < values.len() {
+            break;
+        }
     }
     values
+}
+
+/// The elements of an array, of which at most one more than [`BATCH_EVENTS_MAX`] is kept.
+struct Elements(Vec<Value>);
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Elements, D::Error> {
+        deserializer.deserialize_seq(ElementsVisitor)
+    }
+}
+
+struct ElementsVisitor;
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Elements;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Elements, A::Error> {
+        let mut values = Vec::new();
+        while values.len() <= BATCH_EVENTS_MAX {
+            match elements.next_element()? {
+                Some(value) => values.push(value),
+                None => return Ok(Elements(values)),
+            }
+        }
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Elements(values))
+    }
 }
 
 /// Events that contradict what the archive has.

@@ -16,9 +16,11 @@ use debrief_domain::At;
 use debrief_store::{AccessEntry, Enabled, StoreError, TokenHash};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
+use tokio::time::timeout;
 
 use super::FORM_BYTES_MAX;
 use super::caller::{Address, is_home};
+use super::reporting::FORM_WAIT;
 use crate::app::{App, TooMany};
 use crate::random;
 
@@ -55,8 +57,13 @@ pub(crate) async fn token(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let body = to_bytes(body, FORM_BYTES_MAX).await.unwrap_or_default();
-    let mut response = match issue(&app, address, &headers, &body).await {
+    let issued = match timeout(FORM_WAIT, to_bytes(body, FORM_BYTES_MAX)).await {
+        Ok(Ok(body)) => issue(&app, address, &headers, &body).await,
+        Ok(Err(_)) | Err(_) => Err(Refusal::InvalidRequest(
+            "the request body is not whole, too long or too slow",
+        )),
+    };
+    let mut response = match issued {
         Ok(token) => {
             let answer = json!({
                 "access_token": token,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_report::{Coding, Params, Query, ask};
 use debrief_store::AccessEntry;
@@ -15,14 +15,14 @@ use tokio::sync::mpsc;
 
 use super::FORM_BYTES_MAX;
 use super::caller::{Address, Caller};
-use super::error::{ApiError, body_broken, body_too_long, log_chain, no_such_method};
+use super::error::{ApiError, body_broken, body_too_long, log_chain};
 use crate::app::App;
 use crate::render::{Report, describe, nothing_found};
 
 /// Chunks made ahead of what the client has taken.
 const CHUNKS_AHEAD: usize = 1;
 /// How long a form body may take to arrive.
-const FORM_WAIT: Duration = Duration::from_secs(30);
+pub(super) const FORM_WAIT: Duration = Duration::from_secs(30);
 
 /// The cursor of a `changed_since` report.
 const DEBRIEF_NEXT: HeaderName = HeaderName::from_static("debrief-next");
@@ -31,14 +31,10 @@ const DEBRIEF_NEXT: HeaderName = HeaderName::from_static("debrief-next");
 pub(crate) async fn report(
     State(app): State<App>,
     address: Address,
-    method: Method,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if method != Method::GET && method != Method::POST && method != Method::HEAD {
-        return no_such_method(State(app)).await;
-    }
     let caller = match Caller::find(&app, address, &headers).await {
         Ok(caller) => caller,
         Err(error) => return error.respond(&app),
@@ -104,9 +100,9 @@ async fn answer(
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or("localhost");
-    let links = app.links(&caller.account, clean_host(host)).await?;
+    let links = app.links(&caller.account, &caller.names, clean_host(host));
     let coding = coding(headers);
-    let mut report = Report::begin(app, &query, coding, links).await?;
+    let mut report = Report::begin(app, &query, coding, &caller.names, links).await?;
     // Whatever fails before the first byte still has a status to be told with.
     let first = report.chunk().await?.unwrap_or_default();
     note(app, caller, "report", &describe(&query.selection));

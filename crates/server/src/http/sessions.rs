@@ -232,8 +232,8 @@ async fn begin(
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or("localhost");
-    let links = app.links(&caller.account, clean_host(host)).await?;
-    Ok(Report::resume(app, query, Coding::Identity, links, cursor).await?)
+    let links = app.links(&caller.account, &caller.names, clean_host(host));
+    Ok(Report::resume(app, query, Coding::Identity, &caller.names, links, cursor).await?)
 }
 
 /// The answer with a tag of its bytes; nothing but the tag for a client that has them.

@@ -13,9 +13,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use debrief_domain::{Change, Filter, Lsid, Moment, Selection, State as SessionState, Which, fold};
+use debrief_domain::{
+    Change, Event, Filter, Lsid, Moment, Selection, State as SessionState, Which, fold,
+};
 use debrief_report::iso;
-use debrief_store::{Flow, Found, Members, Reading, Silence, StoreError};
+use debrief_store::{Examined, Flow, Found, Members, Reading, Silence, StoreError};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -115,6 +117,14 @@ async fn follow(
     Ok(response)
 }
 
+/// A session that changed.
+enum News {
+    /// It has sealed bytes, and is kept here.
+    At(i64),
+    /// Its number, its events in order of arrival, and whether it fell silent.
+    Told(u64, Vec<Event>, Silence),
+}
+
 struct Tail {
     app: App,
     only: Option<Lsid>,
@@ -166,41 +176,66 @@ impl Tail {
             let seen = Arc::clone(&found);
             let (only, at) = (self.only.clone(), self.app.now());
             let visit = move |session: Found<'_>| {
-                if let Found::Live {
-                    lseq,
-                    events,
-                    silence,
-                } = session
-                {
-                    let is_wanted = events
-                        .first()
-                        .is_some_and(|e| only.as_ref().is_none_or(|o| *o == e.lsid));
-                    let moment = match silence {
-                        Silence::Heard => Moment::Now(at),
-                        Silence::Lapsed => Moment::Silent,
-                    };
-                    if is_wanted && let Ok(mut seen) = seen.lock() {
-                        seen.push((lseq, events, moment));
+                let Ok(mut seen) = seen.lock() else {
+                    return Ok(Flow::More);
+                };
+                match session {
+                    // Sealed before we looked: its events are kept beside the bytes.
+                    Found::Sealed { place, .. } => seen.push(News::At(place)),
+                    Found::Live {
+                        lseq,
+                        events,
+                        silence,
+                    } => {
+                        let is_wanted = events
+                            .first()
+                            .is_some_and(|event| only.as_ref().is_none_or(|o| *o == event.lsid));
+                        if is_wanted {
+                            seen.push(News::Told(lseq, events, silence));
+                        }
                     }
                 }
                 Ok(Flow::More)
             };
             reading = self.app.store().page(reading, Box::new(visit)).await?;
             let found = found.lock().map(|mut found| std::mem::take(&mut *found));
-            for (lseq, events, moment) in found.unwrap_or_default() {
+            for news in found.unwrap_or_default() {
+                let (lseq, events, silence) = match news {
+                    News::Told(lseq, events, silence) => (lseq, events, silence),
+                    News::At(place) => match self.sealed(place).await? {
+                        Some(sealed) => (sealed.lseq, sealed.events, sealed.silence),
+                        None => continue,
+                    },
+                };
+                let moment = match silence {
+                    Silence::Heard => Moment::Now(at),
+                    Silence::Lapsed => Moment::Silent,
+                };
                 messages.extend(self.message(lseq, events, moment, now));
             }
         }
         Ok(messages)
     }
 
+    /// A session that has sealed bytes; none of it when the archive has no such place any more.
+    async fn sealed(&self, place: i64) -> Result<Option<Examined>, StoreError> {
+        let found = self.app.store().examine(place - 1, 1).await?;
+        Ok(found.into_iter().find(|session| session.place == place))
+    }
+
+    /// What is told of a session; nothing when it is not the one that is followed, or was
+    /// imported without events.
     fn message(
         &mut self,
         lseq: u64,
-        events: Vec<debrief_domain::Event>,
+        events: Vec<Event>,
         moment: Moment,
         now: u64,
     ) -> Option<String> {
+        let lsid = &events.first()?.lsid;
+        if self.only.as_ref().is_some_and(|only| only != lsid) {
+            return None;
+        }
         let news: Vec<Value> = match &self.only {
             None => Vec::new(),
             Some(lsid) => {

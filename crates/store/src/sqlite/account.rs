@@ -1,7 +1,5 @@
 //! Accounts and their tokens.
 
-use std::sync::Arc;
-
 use debrief_domain::{At, Permissions};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -158,7 +156,7 @@ pub(super) fn grant(
     db: &Connection,
     token: TokenHash,
     now: At,
-) -> Result<Option<Arc<Account>>, StoreError> {
+) -> Result<Option<Account>, StoreError> {
     db.prepare_cached(
         "SELECT a.id, a.name, a.client_id, a.secret_hash, a.enabled, a.permissions, a.networks, \
          a.comment, a.created FROM token t JOIN account a ON a.id = t.account \
@@ -169,7 +167,6 @@ pub(super) fn grant(
             .query_row(params![token.0, now.millis()], account)
             .optional()
     })
-    .map(|account| account.map(Arc::new))
     .map_err(refused_or_corrupt)
 }
 

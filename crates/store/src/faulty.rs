@@ -1,0 +1,213 @@
+//! The backend that lies: it does the work and says that it does not know, or does nothing and
+//! says so or not. What it allows is exactly what the contract allows, so whoever works with it
+//! as the contract says loses nothing and doubles nothing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use debrief_domain::{At, Directory, Event, RepId};
+
+use crate::{
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
+    Import, NewAccount, Presence, Reading, SealedBody, Store, StoreError, TokenHash, Unsealed,
+    Visit,
+};
+
+/// What becomes of one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is done, and the answer is the true one.
+    Truth,
+    /// It is done, and the answer is [`StoreError::Unknown`].
+    DoneUnknown,
+    /// It is not done, and the answer is [`StoreError::Unknown`].
+    UndoneUnknown,
+    /// It is not done, and the answer is [`StoreError::Refused`].
+    Refused,
+}
+
+/// Every fate, as the numbers of a seeded plan have them.
+const FATES: [Fate; 4] = [
+    Fate::Truth,
+    Fate::DoneUnknown,
+    Fate::UndoneUnknown,
+    Fate::Refused,
+];
+
+/// The fates of writes, one after the other.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// These, and then the truth.
+    Scripted(VecDeque<Fate>),
+    /// Any of the four, each as likely as the others; the number is the seed.
+    Seeded(u64),
+}
+
+impl Plan {
+    /// These fates, and then the truth.
+    pub fn scripted(fates: impl IntoIterator<Item = Fate>) -> Plan {
+        Plan::Scripted(fates.into_iter().collect())
+    }
+
+    fn next(&mut self) -> Fate {
+        match self {
+            Plan::Scripted(fates) => fates.pop_front().unwrap_or(Fate::Truth),
+            Plan::Seeded(state) => {
+                // SplitMix64, the generator of Steele, Lea and Flood (2014).
+                *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+                let mut mixed = *state;
+                mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+                FATES[(mixed >> 62) as usize]
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The same archive behind a backend that lies about writes as this plan says. Reads, and
+    /// entries of the access log, go through as they are.
+    pub fn faulty(inner: &Store, plan: Plan) -> Store {
+        Store {
+            backend: Arc::new(Faulty {
+                inner: Arc::clone(&inner.backend),
+                plan: Mutex::new(plan),
+            }),
+        }
+    }
+}
+
+struct Faulty {
+    inner: Arc<dyn Backend>,
+    plan: Mutex<Plan>,
+}
+
+impl Faulty {
+    fn write<'a, T: Send + 'a>(
+        &'a self,
+        call: impl FnOnce(&'a dyn Backend) -> Answer<'a, T>,
+    ) -> Answer<'a, T> {
+        let fate = self
+            .plan
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next();
+        let unknown = || Err(StoreError::Unknown { source: None });
+        match fate {
+            Fate::Truth => call(self.inner.as_ref()),
+            Fate::DoneUnknown => {
+                let done = call(self.inner.as_ref());
+                Box::pin(async move { done.await.and_then(|_| unknown()) })
+            }
+            Fate::UndoneUnknown => Box::pin(async move { unknown() }),
+            Fate::Refused => Box::pin(async { Err(StoreError::refused("as planned")) }),
+        }
+    }
+}
+
+impl Backend for Faulty {
+    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
+        self.write(move |inner| inner.append(account, events, now))
+    }
+
+    fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import> {
+        self.write(move |inner| inner.import(documents, now))
+    }
+
+    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading> {
+        self.inner.page(reading, visit)
+    }
+
+    fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
+        self.inner.unsealed(n_max)
+    }
+
+    fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
+        self.write(move |inner| inner.seal(bodies))
+    }
+
+    fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64> {
+        self.write(move |inner| inner.lapse(silent_since, n_max))
+    }
+
+    fn purge(&self, horizon: u64) -> Answer<'_, u64> {
+        self.write(move |inner| inner.purge(horizon))
+    }
+
+    fn last_change(&self) -> Answer<'_, u64> {
+        self.inner.last_change()
+    }
+
+    fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)> {
+        self.inner.directory()
+    }
+
+    fn put_directory(&self, directory: Directory) -> Answer<'_, u64> {
+        self.write(move |inner| inner.put_directory(directory))
+    }
+
+    fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
+        self.write(move |inner| inner.create_account(account))
+    }
+
+    fn accounts(&self) -> Answer<'_, Vec<Account>> {
+        self.inner.accounts()
+    }
+
+    fn account_by_client_id(&self, client_id: String) -> Answer<'_, Option<Account>> {
+        self.inner.account_by_client_id(client_id)
+    }
+
+    fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
+        self.write(move |inner| inner.set_enabled(name, enabled))
+    }
+
+    fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
+        self.write(move |inner| inner.renew_secret(name, secret))
+    }
+
+    fn issue_token(
+        &self,
+        account: AccountId,
+        token: TokenHash,
+        now: At,
+        expires: At,
+    ) -> Answer<'_, bool> {
+        self.write(move |inner| inner.issue_token(account, token, now, expires))
+    }
+
+    fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
+        self.inner.grant(token, now)
+    }
+
+    fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
+        self.write(move |inner| inner.link_secret(fresh))
+    }
+
+    fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {
+        self.inner.examine(after, n_max)
+    }
+
+    fn integrity(&self) -> Answer<'_, Vec<String>> {
+        self.inner.integrity()
+    }
+
+    fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
+        self.write(move |inner| inner.set_presence(rep, now, expires))
+    }
+
+    fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
+        self.inner.presences(now)
+    }
+
+    fn log_access(&self, entry: AccessEntry) {
+        self.inner.log_access(entry);
+    }
+
+    fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>> {
+        self.inner.accesses(before, n_max)
+    }
+}
+
+#[cfg(test)]
+mod tests;
