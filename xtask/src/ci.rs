@@ -147,12 +147,22 @@ fn install_schemathesis() -> anyhow::Result<PathBuf> {
         return Ok(program);
     }
     println!("pip install {SCHEMATHESIS}");
-    let made = Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(environment)
-        .status();
-    if !made.is_ok_and(|status| status.success()) {
-        bail!("the fuzzer needs Python: apt-get install -y python3-venv");
+    let make = || {
+        let made = Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(environment)
+            .status();
+        made.is_ok_and(|status| status.success())
+    };
+    if !make() {
+        println!("apt-get install -y python3-venv");
+        let _ = Command::new("apt-get").args(["update", "-qq"]).status();
+        let _ = Command::new("apt-get")
+            .args(["install", "-y", "-qq", "python3-venv"])
+            .status();
+        if !make() {
+            bail!("the fuzzer needs Python: apt-get install -y python3-venv");
+        }
     }
     run_quietly(Command::new(environment.join("bin/pip")).args([
         "install",

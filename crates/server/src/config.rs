@@ -81,7 +81,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "stall_timeout",
         default: "60s",
-        about: "How long a client may take no bytes, or send none, before it is cut off.",
+        about: "How long a client may take no bytes before it is cut off.",
     },
     Key {
         name: "log",
@@ -417,6 +417,26 @@ mod tests {
                 ("requests_per_second", "7".into(), Origin::Environment)
             ]
         );
+    }
+
+    #[test]
+    fn the_reference_is_a_view_of_the_table() {
+        let mut text = String::from(
+            "# Configuration\n\nKeys of `debrief.toml` in the data directory (or `--config FILE`). \
+             Each is also an environment\nvariable, in capitals after `DEBRIEF_`; flags win. \
+             `debrief config` shows what is in force and why.\n\n| key | default | what it does \
+             |\n|---|---|---|\n",
+        );
+        for key in KEYS {
+            let default = if key.default.is_empty() {
+                ""
+            } else {
+                &format!("`{}`", key.default)
+            };
+            let about = key.about;
+            writeln!(text, "| `{}` | {default} | {about} |", key.name).unwrap();
+        }
+        expect_test::expect_file!["../../../docs/configuration.md"].assert_eq(&text);
     }
 
     #[test]

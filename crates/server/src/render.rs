@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use debrief_domain::{At, Change, Directory, Filter, Moment, Selection, Which, fold};
+use debrief_domain::{At, Change, Directory, Filter, Moment, Which, fold};
 use debrief_report::{
     Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
     session_parts,
@@ -266,11 +266,6 @@ impl Making {
             }
         }
     }
-}
-
-/// What a selection is called in the access log.
-pub(crate) fn describe(selection: &Selection) -> String {
-    format!("{:?} {:?}", selection.which, selection.filter)
 }
 
 /// A digest of what the parts of a session say.

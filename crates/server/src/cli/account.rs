@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 use debrief_domain::Permissions;
-use debrief_store::{Account, Enabled, NewAccount, Store};
+use debrief_store::{AccessEntry, Account, Enabled, NewAccount, Store};
 
 use crate::clock::Clock;
 use crate::config::network;
@@ -89,6 +89,7 @@ pub(crate) async fn run(store: &Store, command: Command) -> anyhow::Result<()> {
             let secret = random::secret()?;
             let account = store.renew_secret(&name, random::sha256(&secret)).await?;
             let account = account.ok_or_else(|| no_such(&name))?;
+            note(store, "renew-secret", &name);
             show(&Credentials { account, secret }, json)
         }
     }
@@ -99,11 +100,26 @@ fn no_such(name: &str) -> anyhow::Error {
 }
 
 async fn switch(store: &Store, name: &str, enabled: Enabled) -> anyhow::Result<()> {
-    store
-        .set_enabled(name, enabled)
-        .await?
-        .ok_or_else(|| no_such(name))?;
+    let account = store.set_enabled(name, enabled).await?;
+    account.ok_or_else(|| no_such(name))?;
+    let action = if enabled == Enabled::Yes {
+        "enable"
+    } else {
+        "disable"
+    };
+    note(store, action, name);
     Ok(())
+}
+
+/// Notes in the access log what was done to an account.
+fn note(store: &Store, action: &str, name: &str) {
+    store.log_access(AccessEntry {
+        at: Clock::System.now(),
+        who: "command line".into(),
+        action: format!("account {action}"),
+        detail: name.into(),
+        outcome: String::new(),
+    });
 }
 
 /// Makes an account with fresh credentials.
@@ -131,7 +147,10 @@ pub(crate) async fn create(
         created: Clock::System.now(),
     };
     match store.create_account(new).await? {
-        Some(account) => Ok(Credentials { account, secret }),
+        Some(account) => {
+            note(store, "create", name);
+            Ok(Credentials { account, secret })
+        }
         None => anyhow::bail!("there is an account `{name}` already"),
     }
 }

@@ -17,7 +17,7 @@ use super::FORM_BYTES_MAX;
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain};
 use crate::app::App;
-use crate::render::{Report, describe, nothing_found};
+use crate::render::{Report, nothing_found};
 
 /// Chunks made ahead of what the client has taken.
 const CHUNKS_AHEAD: usize = 1;
@@ -105,7 +105,7 @@ async fn answer(
     let mut report = Report::begin(app, &query, coding, &caller.names, links).await?;
     // Whatever fails before the first byte still has a status to be told with.
     let first = report.chunk().await?.unwrap_or_default();
-    note(app, caller, "report", &describe(&query.selection));
+    note(app, caller, "report", &words(params));
     let (is_done, n_sessions) = report.progress();
     let next = report.next;
     if is_done
@@ -203,6 +203,20 @@ pub(super) fn clean_host(host: &str) -> &str {
     }
 }
 
+/// Parameters as the access log tells them: cut to a readable length. None of them is secret.
+fn words(params: &Params) -> String {
+    let words: Vec<String> = params
+        .0
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    words.join(" ").chars().take(DETAIL_CHARS_MAX).collect()
+}
+
+/// Characters of a detail in the access log.
+pub(super) const DETAIL_CHARS_MAX: usize = 1_000;
+
+/// Notes in the access log what an account did.
 pub(super) fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
     app.store().log_access(AccessEntry {
         at: app.now(),

@@ -13,9 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::caller::{Address, Caller};
 use super::error::{ApiError, gone, invalid_parameter, invalid_parameters, not_found};
-use super::reporting::{clean_host, note};
+use super::reporting::{DETAIL_CHARS_MAX, clean_host, note};
 use crate::app::App;
-use crate::render::{Report, describe};
+use crate::render::Report;
 
 /// Sessions of a page unless told otherwise.
 const PAGE_DEFAULT: usize = 100;
@@ -115,7 +115,8 @@ async fn page(
     })? {
         sessions.extend_from_slice(&chunk);
     }
-    note(app, &caller, "sessions", &describe(&asked.query.selection));
+    let detail: String = query.unwrap_or("").chars().take(DETAIL_CHARS_MAX).collect();
+    note(app, &caller, "sessions", &detail);
     let next = report.cursor().map(encode);
     let mut body = b"{\"sessions\":[".to_vec();
     for (idx, line) in sessions

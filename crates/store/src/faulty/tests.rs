@@ -1,7 +1,5 @@
 //! It lies as planned, and only about what it did.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
 use debrief_domain::EventType;
 use tempfile::tempdir;
 

@@ -1,0 +1,18 @@
+//! The program as its clients meet it: the router without a socket and with a fixed clock, and
+//! the real binary with a data directory of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should panic where it stands"
+)]
+
+mod access;
+mod changes;
+mod events;
+mod faults;
+mod kills;
+mod process;
+mod reporting;
+mod seed_examples;
+mod sender;
+mod world;
