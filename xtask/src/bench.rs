@@ -5,9 +5,12 @@
 
 mod census;
 mod debrief;
+mod deliver;
+mod events;
 mod flood;
 mod load;
 mod peers;
+mod postgresql;
 mod results;
 mod rows;
 mod stand;

@@ -7,7 +7,7 @@
 mod check;
 mod client;
 mod server;
-mod story;
+pub(crate) mod story;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -14,6 +14,21 @@ use crate::answer::Format;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(pub Vec<(String, String)>);
 
+/// Every parameter that is read; anything else in a request may be a secret of an older client.
+pub const PARAMETERS: &[&str] = &[
+    "generate_report",
+    "start_date",
+    "start_time",
+    "end_date",
+    "end_time",
+    "duration",
+    "lsid",
+    "lsids",
+    "changed_since",
+    "limit",
+    "format",
+];
+
 /// A parsed question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {

@@ -16,7 +16,7 @@ mod time;
 mod write;
 
 pub use answer::{Answer, Coding, Format, Head};
-pub use ask::{Fault, Faults, Params, Query, ReportKind, ask};
+pub use ask::{Fault, Faults, PARAMETERS, Params, Query, ReportKind, ask};
 pub use column::{COLUMNS, Column, Kind};
 pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};

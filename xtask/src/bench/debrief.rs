@@ -74,14 +74,14 @@ impl Binary {
     }
 }
 
-/// An API account that may see reports and recordings.
+/// An API account that may see reports and recordings, and send events.
 pub(super) struct Account {
     basic: String,
 }
 
 impl Account {
     pub(super) fn create(binary: &Binary, archive: &Path) -> anyhow::Result<Account> {
-        let allow = ["--allow", "reporting,recordings", "--json"];
+        let allow = ["--allow", "reporting,recordings,ingest", "--json"];
         let arguments = [&["account", "create", "bench"], allow.as_slice()].concat();
         let answer = binary.run(archive, &arguments)?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;

@@ -143,20 +143,22 @@ pub(super) fn first_byte(address: SocketAddr, request: &[u8]) -> anyhow::Result<
 }
 
 /// What one thread did.
-struct Span {
-    n_answers: u64,
-    began: Instant,
-    ended: Instant,
+pub(super) struct Span {
+    pub(super) n_answers: u64,
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
 }
 
-fn join<T>(thread: thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(super) fn join<T>(
+    thread: thread::ScopedJoinHandle<'_, anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     thread
         .join()
         .unwrap_or_else(|_| Err(anyhow::anyhow!("a load thread panicked")))
 }
 
 /// All answers over the time from the first start to the last end.
-fn rate(clients: Vec<anyhow::Result<Span>>) -> anyhow::Result<f64> {
+pub(super) fn rate(clients: Vec<anyhow::Result<Span>>) -> anyhow::Result<f64> {
     let clients: Vec<Span> = clients.into_iter().collect::<anyhow::Result<_>>()?;
     let began = clients.iter().map(|span| span.began).min();
     let ended = clients.iter().map(|span| span.ended).max();

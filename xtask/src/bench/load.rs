@@ -47,6 +47,16 @@ pub(super) fn post_form(target: &str, basic: &str, form: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The head of a request that posts so many bytes of events.
+pub(super) fn post_events_head(token: &str, n_bytes: usize) -> Vec<u8> {
+    format!(
+        "POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\n\
+         Authorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n\
+         Content-Length: {n_bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// One connection that is kept alive.
 pub(super) struct Connection {
     stream: TcpStream,

@@ -1,5 +1,7 @@
 //! The rows of the bench: what is compared with what, and how each is measured.
 
+mod ingest;
+
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::TcpStream;
@@ -38,7 +40,7 @@ pub(super) enum Better {
 }
 
 /// Goals come from the performance page §3. The size comes first: later rows fill the access log.
-pub(super) static ROWS: [Row; 12] = [
+pub(super) static ROWS: [Row; 18] = [
     Row {
         key: "size",
         name: "archive size",
@@ -128,6 +130,60 @@ pub(super) static ROWS: [Row; 12] = [
         stretch: 0.8,
         better: Better::Higher,
         measure: import,
+    },
+    Row {
+        key: "ingest-1000",
+        name: "durable ingest through HTTP, 4 clients, batches of 1000",
+        against: "bare append + fdatasync of the same bytes",
+        goal: 0.1,
+        stretch: 0.2,
+        better: Better::Higher,
+        measure: |stand| ingest::against_append(stand, 1_000),
+    },
+    Row {
+        key: "ingest-100",
+        name: "durable ingest through HTTP, 4 clients, batches of 100",
+        against: "bare append + fdatasync of the same bytes",
+        goal: 0.25,
+        stretch: 0.5,
+        better: Better::Higher,
+        measure: |stand| ingest::against_append(stand, 100),
+    },
+    Row {
+        key: "ingest-10",
+        name: "durable ingest through HTTP, 4 clients, batches of 10",
+        against: "bare append + fdatasync of the same bytes",
+        goal: 0.3,
+        stretch: 0.6,
+        better: Better::Higher,
+        measure: |stand| ingest::against_append(stand, 10),
+    },
+    Row {
+        key: "ingest-1",
+        name: "durable ingest through HTTP, 4 clients, batches of 1",
+        against: "bare append + fdatasync of the same bytes",
+        goal: 0.5,
+        stretch: 1.0,
+        better: Better::Higher,
+        measure: |stand| ingest::against_append(stand, 1),
+    },
+    Row {
+        key: "ingest-postgresql",
+        name: "durable ingest through HTTP, 4 clients, batches of 50",
+        against: "PostgreSQL multi-row insert",
+        goal: 3.0,
+        stretch: 8.0,
+        better: Better::Higher,
+        measure: ingest::against_postgresql,
+    },
+    Row {
+        key: "meanwhile",
+        name: "whole-range report, gzip client, while 2 clients send batches of 100 events",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: ingest::report_meanwhile,
     },
     Row {
         key: "memory",

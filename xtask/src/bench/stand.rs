@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -21,7 +22,7 @@ pub(super) const REPORT_FILE: &str = "report.xml";
 const REPORT_FILE_GZIP: &str = "report.xml.gz";
 const DEMO_SEED: &str = "1";
 /// Running sessions grow and links expire at another second: lengths of two reports differ a bit.
-const BODY_TOLERANCE: f64 = 0.01;
+pub(super) const BODY_TOLERANCE: f64 = 0.01;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +112,33 @@ impl Stand {
             Some(server) => server.stop(),
             None => Ok(()),
         }
+    }
+
+    /// A second Debrief, whose archive is empty.
+    pub(super) fn fresh_server(&self) -> anyhow::Result<Server> {
+        let archive = self.fresh_archive()?;
+        let account = Account::create(&self.binary, &archive)?;
+        Server::start(&self.binary, &archive, &account, &self.second_talk())
+    }
+
+    /// A second Debrief, whose archive is a copy of the running one's.
+    pub(super) fn copied_server(&mut self) -> anyhow::Result<Server> {
+        let archive = self.fresh_archive()?;
+        self.stop()?;
+        let mut copying = Command::new("cp");
+        copying.arg("-R").arg(self.archive()).arg(&archive);
+        ensure!(copying.status()?.success(), "cannot copy the archive");
+        self.restart()?;
+        Server::start(&self.binary, &archive, &self.account, &self.second_talk())
+    }
+
+    fn second_talk(&self) -> PathBuf {
+        self.home.path().join("second.log")
+    }
+
+    /// The folder of everything that goes when the run ends.
+    pub(super) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(super) fn archive(&self) -> PathBuf {

@@ -23,19 +23,19 @@ const WORDS: [&str; 24] = [
 ];
 
 /// The name of the datum that tells an event from all others, in reports too.
-pub(super) const MARK: &str = "load_id";
+pub(crate) const MARK: &str = "load_id";
 
 /// One session.
-pub(super) struct Story {
-    pub(super) lsid: String,
-    pub(super) seed: u64,
+pub(crate) struct Story {
+    pub(crate) lsid: String,
+    pub(crate) seed: u64,
     /// Each event's id, and the event.
-    pub(super) events: Vec<(String, Value)>,
+    pub(crate) events: Vec<(String, Value)>,
 }
 
 impl Story {
     /// The session with this number of a run, led by this representative.
-    pub(super) fn new(run: &str, seed: u64, idx: u32, rep: u32) -> Story {
+    pub(crate) fn new(run: &str, seed: u64, idx: u32, rep: u32) -> Story {
         let seed = seed ^ (u64::from(idx) << 20);
         let mut story = Story {
             lsid: format!("{run}-{idx}"),

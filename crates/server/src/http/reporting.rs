@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use debrief_report::{Coding, Params, Query, ask};
+use debrief_report::{Coding, PARAMETERS, Params, Query, ask};
 use debrief_store::AccessEntry;
 use futures::stream;
 use tokio::sync::mpsc;
@@ -203,18 +203,21 @@ pub(super) fn clean_host(host: &str) -> &str {
     }
 }
 
-/// Parameters as the access log tells them: cut to a readable length. None of them is secret.
-fn words(params: &Params) -> String {
-    let words: Vec<String> = params
+/// Parameters as the access log tells them: those that are known, none of which is secret, cut to
+/// a readable length.
+pub(super) fn words(params: &Params) -> String {
+    let known = params
         .0
         .iter()
+        .filter(|(name, _)| PARAMETERS.contains(&name.as_str()));
+    let words: Vec<String> = known
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     words.join(" ").chars().take(DETAIL_CHARS_MAX).collect()
 }
 
 /// Characters of a detail in the access log.
-pub(super) const DETAIL_CHARS_MAX: usize = 1_000;
+const DETAIL_CHARS_MAX: usize = 1_000;
 
 /// Notes in the access log what an account did.
 pub(super) fn note(app: &App, caller: &Caller, action: &str, detail: &str) {

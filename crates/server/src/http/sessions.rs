@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::caller::{Address, Caller};
 use super::error::{ApiError, gone, invalid_parameter, invalid_parameters, not_found};
-use super::reporting::{DETAIL_CHARS_MAX, clean_host, note};
+use super::reporting::{clean_host, note, words};
 use crate::app::App;
 use crate::render::Report;
 
@@ -115,8 +115,7 @@ async fn page(
     })? {
         sessions.extend_from_slice(&chunk);
     }
-    let detail: String = query.unwrap_or("").chars().take(DETAIL_CHARS_MAX).collect();
-    note(app, &caller, "sessions", &detail);
+    note(app, &caller, "sessions", &asked.detail);
     let next = report.cursor().map(encode);
     let mut body = b"{\"sessions\":[".to_vec();
     for (idx, line) in sessions
@@ -148,6 +147,8 @@ struct Asked {
     query: Query,
     cursor: Option<Cursor>,
     n_max: usize,
+    /// What the access log says.
+    detail: String,
 }
 
 impl Asked {
@@ -202,7 +203,9 @@ impl Asked {
                 }
             }
         }
-        let query = ask(&Params(pairs), &app.config().time_zone).map_err(invalid_parameters)?;
+        let params = Params(pairs);
+        let detail = words(&params);
+        let query = ask(&params, &app.config().time_zone).map_err(invalid_parameters)?;
         Ok(Asked {
             query: Query {
                 format: Format::Ndjson,
@@ -210,6 +213,7 @@ impl Asked {
             },
             cursor,
             n_max,
+            detail,
         })
     }
 }
