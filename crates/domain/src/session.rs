@@ -1,4 +1,4 @@
-//! A session as a report shows it: what [`crate::fold`] makes of events.
+//! A session as a report shows it: what [`crate::fold()`] makes of events.
 
 use crate::{
     ActorKind, At, CustomAttribute, Customer, Event, Joined, JumpGroup, Lsid, Named, SiteId,

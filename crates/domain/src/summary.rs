@@ -2,7 +2,7 @@
 //!
 //! Every fact is a minimum, a maximum or a union, so a summary can take events in any order, any
 //! grouping and any number of times, and an archive need not read old events to add a new one.
-//! A test holds it equal to what [`crate::fold`] derives.
+//! A test holds it equal to what [`crate::fold()`] derives.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -21,6 +21,9 @@ pub enum StoreError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The reading is older than what the archive remembers of that time: begin again.
+    #[error("the report took too long and was given up")]
+    Expired,
     /// What is stored cannot be trusted: stop.
     #[error("the archive is damaged: {what}")]
     Corrupt {

@@ -104,7 +104,7 @@ pub(crate) struct Source {
 
 impl Reading {
     /// A reading that begins with its first page. `members` matters to
-    /// [`Filter::OwnedByMemberOf`] only.
+    /// [`debrief_domain::Filter::OwnedByMemberOf`] only.
     pub fn new(selection: Selection, members: Members) -> Reading {
         Reading {
             selection,

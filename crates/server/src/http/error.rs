@@ -225,7 +225,7 @@ pub(crate) fn invalid_parameter(parameter: &'static str, message: &str) -> ApiEr
 }
 
 /// A cursor that is too old to go on from.
-pub(crate) fn gone() -> ApiError {
+fn gone() -> ApiError {
     let sentence = "The cursor is too old. Begin again without one.";
     ApiError::new(StatusCode::GONE, "gone", sentence)
 }
@@ -246,6 +246,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         log_chain(&error);
         match error {
+            StoreError::Expired => gone(),
             StoreError::Refused { .. } | StoreError::Unknown { .. } => {
                 let sentence = "The archive cannot answer now. Try again.";
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence)

@@ -12,7 +12,7 @@ use debrief_store::Cursor;
 use sha2::{Digest, Sha256};
 
 use super::caller::{Address, Caller};
-use super::error::{ApiError, gone, invalid_parameter, invalid_parameters, not_found};
+use super::error::{ApiError, invalid_parameter, invalid_parameters, not_found};
 use super::reporting::{clean_host, note, words};
 use crate::app::App;
 use crate::render::Report;
@@ -105,14 +105,7 @@ async fn page(
     let mut report = begin(app, &caller, headers, &asked.query, asked.cursor).await?;
     report.stop_after(asked.n_max);
     let mut sessions = Vec::new();
-    while let Some(chunk) = report.chunk().await.map_err(|error| {
-        // The only refusal of a page that begins with a cursor is that it is too old.
-        if asked.cursor.is_some() {
-            gone()
-        } else {
-            ApiError::from(error)
-        }
-    })? {
+    while let Some(chunk) = report.chunk().await? {
         sessions.extend_from_slice(&chunk);
     }
     note(app, &caller, "sessions", &asked.detail);

@@ -611,7 +611,11 @@ async fn every_look_leaves_a_trace_without_secrets() {
         ]
     );
     assert!(accesses[1].detail.contains("lsid=a"), "{:?}", accesses[1]);
-    assert!(accesses[2].detail.contains("limit=rep:7"), "{:?}", accesses[2]);
+    assert!(
+        accesses[2].detail.contains("limit=rep:7"),
+        "{:?}",
+        accesses[2]
+    );
     let all = format!("{accesses:?}");
     for secret in [
         &token,

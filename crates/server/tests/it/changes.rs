@@ -154,6 +154,8 @@ impl Messages {
 
     /// The id and the data of the next message that is no heartbeat.
     async fn next(&mut self) -> (String, Value) {
+        // Heartbeats are no message: they must not keep it waiting.
+        let deadline = tokio::time::Instant::now() + MESSAGE_WAIT;
         loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
@@ -167,7 +169,7 @@ impl Messages {
                 }
                 continue;
             }
-            let chunk = tokio::time::timeout(MESSAGE_WAIT, self.body.next()).await;
+            let chunk = tokio::time::timeout_at(deadline, self.body.next()).await;
             let chunk = chunk.expect("nothing more is told").unwrap().unwrap();
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }

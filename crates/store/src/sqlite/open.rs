@@ -39,7 +39,7 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
                     source,
                 }),
                 StoreError::Corrupt { source, .. } => Err(StoreError::Corrupt { what, source }),
-                unknown @ StoreError::Unknown { .. } => Err(unknown),
+                other @ (StoreError::Unknown { .. } | StoreError::Expired) => Err(other),
             }
         }
     }

@@ -22,9 +22,7 @@ pub(super) fn page(
         Some(bound) => {
             let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
             if (bound.0 as i64) < horizon {
-                return Err(StoreError::refused(
-                    "the report took too long and was given up",
-                ));
+                return Err(StoreError::Expired);
             }
             bound
         }
