@@ -139,3 +139,30 @@ fn an_address_gets_a_port_and_an_unknown_one_is_none() {
     assert_eq!(shown("Unknown"), None);
     assert!(address("192.0.2.1:99999").is_err());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+
+    /// Foreign bytes: never a panic, and what is taken is written and read again as it is.
+    #[test]
+    fn a_mutated_event_is_refused_or_taken_whole(
+        which in proptest::prelude::any::<proptest::sample::Index>(),
+        edits in proptest::collection::vec(
+            (proptest::prelude::any::<proptest::sample::Index>(), proptest::prelude::any::<u8>()), 1..5),
+    ) {
+        static EVENTS: std::sync::LazyLock<Vec<String>> = std::sync::LazyLock::new(|| {
+            let plan = Plan { n_sessions: 20, seed: 9, now: At::from_secs(1_795_000_000).unwrap() };
+            sessions(&plan).flatten().map(|event| to_json(&event).to_string()).collect()
+        });
+        let mut text = EVENTS[which.index(EVENTS.len())].clone().into_bytes();
+        for (at, byte) in edits {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        if let Ok(value) = serde_json::from_slice::<Value>(&text)
+            && let Ok(event) = parse(&value)
+        {
+            proptest::prop_assert_eq!(parse(&to_json(&event)).unwrap(), event);
+        }
+    }
+}
