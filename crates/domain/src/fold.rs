@@ -1,16 +1,16 @@
 //! The one derivation: events in, session out.
 //!
 //! Pure and total, so that late, repeated and reordered events need no code of their own: events
-//! are sorted by time, then by arrival, and each id counts once.
+//! are sorted by time, then by arrival, and each counts once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::session::{Rank, Role};
 use crate::summary::new_owner;
 use crate::{
-    ActorKind, At, CustomAttribute, Customer, CustomerEntry, Event, EventType, Lsid, Person,
-    RecordingKind, Recordings, RepEntry, Session, SessionContext, SiteId, State, SurveyEntry,
-    TeamEntry,
+    ActorKind, At, CustomAttribute, Customer, CustomerEntry, Event, EventId, EventType, Lsid,
+    Person, RecordingKind, Recordings, RepEntry, Session, SessionContext, SiteId, State,
+    SurveyEntry, TeamEntry,
 };
 
 /// As of when a session is looked at.
@@ -26,11 +26,7 @@ pub enum Moment {
 ///
 /// `lseq` is the number the store gave the session when it was first seen.
 pub fn fold(lseq: u64, events: Vec<Event>, moment: Moment) -> Option<Session> {
-    let mut seen = HashSet::new();
-    let mut events: Vec<Event> = events
-        .into_iter()
-        .filter(|event| seen.insert(event.id.clone()))
-        .collect();
+    let mut events = once_each(events);
     events.sort_by_key(|event| event.at);
     let first = events.first()?.at;
     let last = events.last()?.at;
@@ -95,6 +91,21 @@ pub fn fold(lseq: u64, events: Vec<Event>, moment: Moment) -> Option<Session> {
         rep_surveys,
         events,
     })
+}
+
+/// Each event once. An id is its sender's own: two senders may use the same one, so an event is a
+/// repetition only when all of it is.
+fn once_each(events: Vec<Event>) -> Vec<Event> {
+    let mut kept: Vec<Event> = Vec::with_capacity(events.len());
+    let mut by_id: HashMap<EventId, Vec<usize>> = HashMap::with_capacity(events.len());
+    for event in events {
+        let same_id = by_id.entry(event.id.clone()).or_default();
+        if same_id.iter().all(|&idx| kept[idx] != event) {
+            same_id.push(kept.len());
+            kept.push(event);
+        }
+    }
+    kept
 }
 
 /// The last External Key event's key, or else the one Session Start carried.

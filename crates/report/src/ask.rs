@@ -228,6 +228,7 @@ impl<'a> Asked<'a> {
         let starts = self.has("start_date") || self.has("start_time");
         let ends = self.has("end_date") || self.has("end_time");
         if !starts && !ends {
+            self.duration(DURATION_SECS_MAX, "seconds");
             return self.fault(
                 "start_date",
                 "expected one of start_date, start_time, end_date, end_time, lsid, lsids or \
@@ -243,6 +244,7 @@ impl<'a> Asked<'a> {
                     });
                 }
             }
+            self.duration(DURATION_SECS_MAX, "seconds");
             return None;
         }
         let (date, time) = if starts {

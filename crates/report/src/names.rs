@@ -21,13 +21,27 @@ pub(crate) enum Kind {
 pub(crate) struct Shown {
     pub(crate) kind: Kind,
     pub(crate) id: String,
+    /// What the session itself calls it: what counts when the directory does not know it.
+    pub(crate) told: String,
+    /// What is shown.
     pub(crate) name: String,
 }
 
 impl Shown {
-    /// What the directory calls it now, if it knows it.
-    fn current<'a>(&self, directory: &'a Directory) -> Option<&'a str> {
-        current(self.kind, &self.id, directory)
+    /// A name as it is to be shown.
+    pub(crate) fn new(kind: Kind, id: &str, told: &str, directory: &Directory) -> Shown {
+        let name = current(kind, id, directory).unwrap_or(told);
+        Shown {
+            kind,
+            id: id.into(),
+            told: told.into(),
+            name: name.into(),
+        }
+    }
+
+    /// What is to be shown now: the directory's name, or else the session's own.
+    fn current<'a>(&'a self, directory: &'a Directory) -> &'a str {
+        current(self.kind, &self.id, directory).unwrap_or(&self.told)
     }
 }
 
@@ -44,20 +58,19 @@ fn current<'a>(kind: Kind, id: &str, directory: &'a Directory) -> Option<&'a str
 
 /// Whether every name is what the directory says now.
 pub(crate) fn are_current(shown: &[Shown], directory: &Directory) -> bool {
-    shown.iter().all(|shown| {
-        shown
-            .current(directory)
-            .is_none_or(|name| name == shown.name)
-    })
+    shown
+        .iter()
+        .all(|shown| shown.current(directory) == shown.name)
 }
 
 /// Brings the names up to date, in the list and in the element that shows them.
 pub(crate) fn renew(shown: &mut [Shown], session: &mut Element, directory: &Directory) {
     for shown in shown {
-        let Some(name) = shown.current(directory) else {
+        let name = shown.current(directory).to_owned();
+        if name == shown.name {
             continue;
-        };
-        shown.name = name.into();
+        }
+        shown.name.clone_from(&name);
         let clean: String = name.chars().map(xml_char).collect();
         match shown.kind {
             Kind::Team => {
@@ -123,9 +136,9 @@ pub(crate) fn pack(shown: &[Shown]) -> Vec<u8> {
             Kind::Site => 1,
             Kind::CustomField => 2,
         });
-        for text in [&shown.id, &shown.name] {
-            // Ids and names are limited far below this where they come in.
-            let text = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+        for text in [&shown.id, &shown.told, &shown.name] {
+            // A longer name of a document is not renamed whole: it is cut between characters.
+            let text = &text.as_bytes()[..text.floor_char_boundary(usize::from(u16::MAX))];
             out.extend_from_slice(&(text.len() as u16).to_le_bytes());
             out.extend_from_slice(text);
         }
@@ -153,6 +166,7 @@ pub(crate) fn unpack(mut packed: &[u8]) -> Option<Vec<Shown>> {
         shown.push(Shown {
             kind,
             id: text(&mut packed)?,
+            told: text(&mut packed)?,
             name: text(&mut packed)?,
         });
     }

@@ -48,6 +48,28 @@ pub struct ReadError {
     pub message: String,
 }
 
+/// What one reader takes at most.
+#[derive(Clone, Copy)]
+struct Bounds {
+    token_bytes: u64,
+    session_bytes: u64,
+    session_elements: u64,
+}
+
+/// For documents from outside.
+const FOREIGN: Bounds = Bounds {
+    token_bytes: TOKEN_BYTES_MAX,
+    session_bytes: SESSION_BYTES_MAX,
+    session_elements: SESSION_ELEMENTS_MAX,
+};
+
+/// For what Debrief wrote itself: the archive's own limits have bounded it already.
+const OWN: Bounds = Bounds {
+    token_bytes: u64::MAX,
+    session_bytes: u64::MAX,
+    session_elements: u64::MAX,
+};
+
 /// Reads sessions out of a document.
 pub struct SessionReader<R> {
     xml: NsReader<Source<R>>,
@@ -59,6 +81,7 @@ pub struct SessionReader<R> {
     own: Option<Arc<str>>,
     namespace_out: String,
     passed_over: u64,
+    bounds: Bounds,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +107,7 @@ impl<R: BufRead> SessionReader<R> {
             own: None,
             namespace_out: namespace.into(),
             passed_over: 0,
+            bounds: FOREIGN,
         }
     }
 
@@ -103,7 +127,7 @@ impl<R: BufRead> SessionReader<R> {
             return Ok(None);
         }
         loop {
-            let token = self.token(TOKEN_BYTES_MAX)?;
+            let token = self.token(self.bounds.token_bytes)?;
             match (self.stage, token) {
                 (_, Token::DocType) => return Err(self.error("a document type is not accepted")),
                 (Stage::Prolog, Token::Start(root, _)) if root.is_own("session_list") => {
@@ -162,19 +186,21 @@ impl<R: BufRead> SessionReader<R> {
         let mut open = vec![start];
         let mut n_elements = 1;
         loop {
-            let left = (begin + SESSION_BYTES_MAX).saturating_sub(self.n_bytes());
+            let left = begin
+                .saturating_add(self.bounds.session_bytes)
+                .saturating_sub(self.n_bytes());
             if left == 0 {
                 let message = format!("the session is longer than {SESSION_BYTES_MAX} bytes");
                 return Err(self.error(&message));
             }
-            match self.token(left.min(TOKEN_BYTES_MAX))? {
+            match self.token(left.min(self.bounds.token_bytes))? {
                 Token::Start(element, _) => {
                     // The root is open too.
                     if DEPTH_MAX <= open.len() + 1 {
                         return Err(self.error(&format!("more than {DEPTH_MAX} nested elements")));
                     }
                     n_elements += 1;
-                    if SESSION_ELEMENTS_MAX < n_elements {
+                    if self.bounds.session_elements < n_elements {
                         let message = format!("more than {SESSION_ELEMENTS_MAX} elements");
                         return Err(self.error(&message));
                     }
@@ -284,8 +310,9 @@ pub(crate) fn read_own(session: &[u8], namespace: &str) -> Result<Element, ReadE
     whole.extend_from_slice(b"\">");
     whole.extend_from_slice(session);
     let mut reader = SessionReader::new(&whole[..], namespace);
+    reader.bounds = OWN;
     loop {
-        match (reader.stage, reader.token(TOKEN_BYTES_MAX)?) {
+        match (reader.stage, reader.token(OWN.token_bytes)?) {
             (Stage::Prolog, Token::Start(..)) => reader.stage = Stage::Root,
             (_, Token::Start(session, _)) => return reader.element(session),
             (_, Token::Eof) => return Err(reader.error("no session")),

@@ -266,7 +266,8 @@ impl Parts {
         let mut whole = self.head.clone();
         whole.extend_from_slice(b"</session>");
         let mut head: Element = read_own(&whole, namespace).map_err(not_xml)?;
-        names::renew(&mut self.names, &mut head, directory);
+        // Each half shows some of the names: the list is brought up to date with the second.
+        names::renew(&mut self.names.clone(), &mut head, directory);
         self.head.clear();
         head.write_start(namespace, None, &mut self.head);
         for node in &head.children {
@@ -340,6 +341,7 @@ mod tests {
             names: vec![Shown {
                 kind: names::Kind::Team,
                 id: "2".into(),
+                told: "Old & two".into(),
                 name: "Old & two".into(),
             }],
         }
@@ -382,6 +384,10 @@ mod tests {
         let expected = String::from_utf8(parts().tail).unwrap();
         let expected = expected.replace("Old &amp; two", "New &lt;two&gt;\u{FFFD}");
         assert_eq!(renamed.names[0].name, "New <two>\u{1}");
+        let mut back = renamed.clone();
+        back.rename(&Directory::default(), Dialect::NAMESPACE)
+            .unwrap();
+        assert_eq!(back, parts(), "a team that is gone has its own name again");
         assert_eq!(renamed.head, parts().head);
         assert!(renamed.is_current(&directory));
         assert_eq!(String::from_utf8(renamed.tail).unwrap(), expected);

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{BATCHES_AT_ONCE_MAX, TAILS_MAX};
+use crate::http::{BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, TAILS_MAX};
 use crate::random;
 
 /// The running program, shared by all that it does.
@@ -31,6 +31,7 @@ struct Inner {
     limits: Vec<(String, Limiter)>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
     intake: Semaphore,
+    parsing: Semaphore,
     tails: Arc<Semaphore>,
     changes: watch::Sender<()>,
 }
@@ -90,6 +91,7 @@ impl App {
             limits,
             failures: Mutex::new(HashMap::new()),
             intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
+            parsing: Semaphore::new(PARSES_AT_ONCE_MAX),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
             changes: watch::Sender::new(()),
         })))
@@ -113,6 +115,11 @@ impl App {
     /// Permits to receive a batch of events.
     pub(crate) fn intake(&self) -> &Semaphore {
         &self.0.intake
+    }
+
+    /// Permits to parse a large batch of events.
+    pub(crate) fn parsing(&self) -> &Semaphore {
+        &self.0.parsing
     }
 
     /// Permits to follow what happens.
@@ -175,6 +182,12 @@ impl App {
         };
         if FAILING_ADDRESSES_MAX <= failures.len() {
             failures.retain(|_, known| now.secs_since(known.since) < FAILURE_WINDOW_SECS);
+        }
+        // Still full: one address is forgotten for another.
+        if FAILING_ADDRESSES_MAX <= failures.len()
+            && let Some(other) = failures.keys().next().copied()
+        {
+            failures.remove(&other);
         }
         let known = failures
             .entry(address)

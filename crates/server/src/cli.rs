@@ -87,10 +87,15 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("debrief: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
     }
 }
+
+/// What was asked for makes no sense, whatever the archive holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
 
 /// Whether the reader of our output went away, as `head` does.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -116,10 +121,24 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .build()?;
     match cli.command {
         Command::Serve(args) => runtime.block_on(serve::run(data, config, &args)),
-        Command::Account(command) => runtime.block_on(account::run(&open(data)?, command)),
+        Command::Account(command) => {
+            let store = if command.makes() {
+                open(data)
+            } else {
+                open_existing(data)
+            }?;
+            runtime.block_on(account::run(&store, command))
+        }
         Command::Import(args) => import::run(&open(data)?, &config, &args, runtime.handle()),
         Command::Report(args) => runtime.block_on(report::run(data, config, *args)),
-        Command::Directory(command) => runtime.block_on(directory::run(&open(data)?, command)),
+        Command::Directory(command) => {
+            let store = if command.makes() {
+                open(data)
+            } else {
+                open_existing(data)
+            }?;
+            runtime.block_on(directory::run(&store, command))
+        }
         Command::Demo(args) => runtime.block_on(demo::run(&open(data)?, &config, args)),
         Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {

@@ -21,7 +21,8 @@ pub use caller::Peer;
 pub(crate) use serve::serve;
 pub(crate) use tail::TAILS_MAX;
 
-pub use events::{BATCH_BYTES_MAX, BATCHES_AT_ONCE_MAX, BODY_SECS_MAX};
+pub(crate) use events::PARSES_AT_ONCE_MAX;
+pub use events::{BATCH_BYTES_MAX, BATCHES_AT_ONCE_MAX, BODY_SECS_MAX, EVENT_BYTES_MAX};
 
 /// Bytes of a form or another small request body.
 pub const FORM_BYTES_MAX: usize = 1 << 20;

@@ -84,8 +84,10 @@ fn pipeline(
             import: commit_all(store, sealed, now, runtime)?,
             ..Intake::default()
         };
-        if let Ok((last, passed_over, fault)) = reader.join() {
-            (intake.last, intake.passed_over, intake.fault) = (last, passed_over, fault);
+        match reader.join() {
+            Ok(read) => (intake.last, intake.passed_over, intake.fault) = read,
+            // A document must not seem to have ended where its reader died.
+            Err(panic) => std::panic::resume_unwind(panic),
         }
         Ok(intake)
     })

@@ -118,6 +118,17 @@ impl Report {
 
     /// The next bytes; none at the end. A failure means that what was sent is not whole.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        loop {
+            match self.page().await? {
+                // A page on which no session fitted: it goes on.
+                Some(chunk) if chunk.is_empty() && self.reading.is_some() => {}
+                chunk => return Ok(chunk),
+            }
+        }
+    }
+
+    /// The bytes of the next page, which may be none although it is not the last.
+    async fn page(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(reading) = self.reading.take() else {
             return Ok(None);
         };
@@ -224,8 +235,9 @@ impl Making {
                 change,
             } => {
                 let sealed = Sealed::parse(body).map_err(damaged)?;
+                // Bytes of a later directory than this report's are newer, not stale.
                 let is_current =
-                    names == self.version || sealed.is_current(&self.directory).map_err(damaged)?;
+                    self.version <= names || sealed.is_current(&self.directory).map_err(damaged)?;
                 if is_current {
                     return answer
                         .sealed(&sealed, &self.links, &mut self.out)

@@ -23,6 +23,16 @@ pub(crate) const REPORT_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often the horizon of reports moves.
 const HORIZON_EVERY: Duration = Duration::from_secs(600);
 
+/// Sweeps until the program ends, whatever happens to one sweeper.
+pub(crate) async fn keep_running(app: App) {
+    loop {
+        if let Err(error) = tokio::spawn(run(app.clone())).await {
+            tracing::error!(%error, "the sweeper died; another one goes on");
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
 /// Sweeps until the program ends.
 pub(crate) async fn run(app: App) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
@@ -86,7 +96,12 @@ pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
         let (version, directory) = store.directory().await?;
         let bodies = tokio::task::spawn_blocking(move || seal(unsealed, version, &directory)).await;
         let bodies = bodies.map_err(|_| StoreError::refused("sealing was given up"))?;
-        n_sealed += store.seal(bodies).await?;
+        let n_kept = store.seal(bodies).await?;
+        n_sealed += n_kept;
+        // What changed meanwhile, or cannot be folded, waits for the next round.
+        if n_kept == 0 {
+            return Ok(n_sealed);
+        }
     }
 }
 

@@ -545,7 +545,7 @@ async fn tokens_end_with_their_number_their_time_and_their_account(store: &Store
     assert_eq!(known.as_ref(), Some(&account));
     assert_eq!(account.networks, ["10.0.0.0/8", "::1/128"]);
     let token = |n: usize| TokenHash([n as u8; 32]);
-    let issue = |n: usize| store.issue_token(account.id, token(n), at(0), at(3600));
+    let issue = |n: usize| store.issue_token(&account, token(n), at(0), at(3600));
     let valid =
         async |n: usize, secs: i64| store.grant(token(n), at(secs)).await.unwrap().is_some();
     for n in 0..TOKENS_MAX {
@@ -558,6 +558,13 @@ async fn tokens_end_with_their_number_their_time_and_their_account(store: &Store
     assert!(valid(1, 1).await && valid(TOKENS_MAX, 1).await);
     store.renew_secret("one", [2; 32]).await.unwrap().unwrap();
     assert!(!valid(1, 1).await, "a new secret ends tokens");
+    assert!(!issue(50).await.unwrap(), "the old secret gets none");
+    let account = store
+        .account_by_client_id("client-one")
+        .await
+        .unwrap()
+        .unwrap();
+    let issue = |n: usize| store.issue_token(&account, token(n), at(0), at(3600));
     assert!(issue(50).await.unwrap());
     store
         .set_enabled("one", Enabled::No)
@@ -594,6 +601,18 @@ async fn the_directory_is_replaced_whole(store: &Store) {
     );
     let second = store.put_directory(Directory::default()).await.unwrap();
     assert!(first < second);
+    let late = store
+        .amend_directory(Directory::default(), first)
+        .await
+        .unwrap();
+    assert_eq!(late, None, "somebody else was faster");
+    let third = store
+        .amend_directory(Directory::default(), second)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(second < third);
+    let second = third;
     assert_eq!(
         store.directory().await.unwrap(),
         (second, Arc::new(Directory::default()))

@@ -142,8 +142,12 @@ impl Backend for Faulty {
         self.inner.directory()
     }
 
-    fn put_directory(&self, directory: Directory) -> Answer<'_, u64> {
-        self.write(move |inner| inner.put_directory(directory))
+    fn put_directory(
+        &self,
+        directory: Directory,
+        expected: Option<u64>,
+    ) -> Answer<'_, Option<u64>> {
+        self.write(move |inner| inner.put_directory(directory, expected))
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
@@ -168,7 +172,7 @@ impl Backend for Faulty {
 
     fn issue_token(
         &self,
-        account: AccountId,
+        account: Account,
         token: TokenHash,
         now: At,
         expires: At,

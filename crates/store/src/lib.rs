@@ -55,7 +55,8 @@ pub(crate) trait Backend: Send + Sync {
     fn purge(&self, horizon: u64) -> Answer<'_, u64>;
     fn last_change(&self) -> Answer<'_, u64>;
     fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)>;
-    fn put_directory(&self, directory: Directory) -> Answer<'_, u64>;
+    fn put_directory(&self, directory: Directory, expected: Option<u64>)
+    -> Answer<'_, Option<u64>>;
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>>;
     fn accounts(&self) -> Answer<'_, Vec<Account>>;
     fn account_by_client_id(&self, client_id: String) -> Answer<'_, Option<Account>>;
@@ -63,7 +64,7 @@ pub(crate) trait Backend: Send + Sync {
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>>;
     fn issue_token(
         &self,
-        account: AccountId,
+        account: Account,
         token: TokenHash,
         now: At,
         expires: At,
@@ -155,9 +156,20 @@ impl Store {
         self.backend.directory().await
     }
 
-    /// Replaces the directory. Gives its new version.
+    /// Replaces the directory, whatever it is. Gives its new version.
     pub async fn put_directory(&self, directory: Directory) -> Result<u64, StoreError> {
-        self.backend.put_directory(directory).await
+        let version = self.backend.put_directory(directory, None).await?;
+        version.ok_or_else(|| StoreError::refused("the directory was not replaced"))
+    }
+
+    /// Replaces the directory if it still has the version `expected`. Gives its new version; none
+    /// when somebody else was faster.
+    pub async fn amend_directory(
+        &self,
+        directory: Directory,
+        expected: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        self.backend.put_directory(directory, Some(expected)).await
     }
 
     /// Makes an account; none when its name is taken.
@@ -197,12 +209,14 @@ impl Store {
     /// the account was disabled or given a new secret meanwhile.
     pub async fn issue_token(
         &self,
-        account: AccountId,
+        account: &Account,
         token: TokenHash,
         now: At,
         expires: At,
     ) -> Result<bool, StoreError> {
-        self.backend.issue_token(account, token, now, expires).await
+        self.backend
+            .issue_token(account.clone(), token, now, expires)
+            .await
     }
 
     /// The account a valid token belongs to, and the directory of that moment.

@@ -13,6 +13,7 @@ mod open;
 mod page;
 mod upkeep;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -57,8 +58,34 @@ pub(crate) struct Sqlite {
 /// Entries of the access log that wait for a commit.
 #[derive(Default)]
 struct Accesses {
-    pending: Mutex<Vec<AccessEntry>>,
+    pending: Mutex<Pending>,
     any: AtomicBool,
+}
+
+#[derive(Default)]
+struct Pending {
+    entries: Vec<AccessEntry>,
+    /// Of these, how many the open transaction has written.
+    n_written: usize,
+}
+
+impl Accesses {
+    /// After a commit: what it wrote waits no longer.
+    fn forget_written(&self) {
+        if let Ok(mut pending) = self.pending.lock() {
+            let n_written = std::mem::take(&mut pending.n_written);
+            pending.entries.drain(..n_written);
+            self.any
+                .store(!pending.entries.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    /// After a failed commit: everything waits on.
+    fn keep(&self) {
+        if let Ok(mut pending) = self.pending.lock() {
+            pending.n_written = 0;
+        }
+    }
 }
 
 /// The directory as it was last read: read again only when its version is another.
@@ -135,7 +162,10 @@ impl Sqlite {
         let pending = Arc::clone(&accesses);
         threads.push(spawn(
             "store-writer",
-            Box::new(move || write_all(&db, &write_calls, &pending)),
+            Box::new(move || {
+                let _ends = AbortOnPanic;
+                write_all(&db, &write_calls, &pending);
+            }),
         )?);
         for _ in 0..READERS {
             let db = open::open_reader(directory)?;
@@ -144,7 +174,8 @@ impl Sqlite {
                 "store-reader",
                 Box::new(move || {
                     while let Some(call) = calls.recv() {
-                        call(&db);
+                        // One call that panics fails alone: its caller sees the channel close.
+                        let _ = catch_unwind(AssertUnwindSafe(|| call(&db)));
                     }
                 }),
             )?);
@@ -232,6 +263,18 @@ impl Drop for Sqlite {
     }
 }
 
+/// A writer that dies would leave every caller waiting: the process dies instead, as in a power
+/// cut, which the archive survives.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 /// The writer's loop: one group of calls, one commit, until no caller is left.
 fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses) {
     let mut names = append::Names::default();
@@ -261,6 +304,10 @@ fn write_group(
 ) {
     let mut acknowledgements = Vec::new();
     let result = run_group(db, first, calls, accesses, names, &mut acknowledgements);
+    match &result {
+        Ok(()) => accesses.forget_written(),
+        Err(_) => accesses.keep(),
+    }
     if result.is_err() {
         names.clear();
         // When there is no transaction any more this fails, and that is well.
@@ -292,8 +339,11 @@ fn run_group(
         Ok(counters) => counters,
         Err(error) => {
             let error = error::GroupError::new(error, Doing::Work);
-            // The first caller learns it; the others may still be lucky.
-            acknowledgements.extend(first.map(|call| call(Err(error.for_each()))));
+            // Whoever waits learns it now: each waiting on by itself would add up without end.
+            let waiting = first
+                .into_iter()
+                .chain(std::iter::from_fn(|| calls.try_recv()));
+            acknowledgements.extend(waiting.map(|call| call(Err(error.for_each()))));
             return Err(error);
         }
     };
@@ -389,8 +439,12 @@ impl Backend for Sqlite {
         self.read(move |db| known.current(db))
     }
 
-    fn put_directory(&self, directory: Directory) -> Answer<'_, u64> {
-        self.write(move |writer| upkeep::put_directory(writer, &directory))
+    fn put_directory(
+        &self,
+        directory: Directory,
+        expected: Option<u64>,
+    ) -> Answer<'_, Option<u64>> {
+        self.write(move |writer| upkeep::put_directory(writer, &directory, expected))
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
@@ -415,12 +469,12 @@ impl Backend for Sqlite {
 
     fn issue_token(
         &self,
-        account: AccountId,
+        account: Account,
         token: TokenHash,
         now: At,
         expires: At,
     ) -> Answer<'_, bool> {
-        self.write(move |writer| account::issue_token(writer.db, account, token, now, expires))
+        self.write(move |writer| account::issue_token(writer.db, &account, token, now, expires))
     }
 
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
@@ -462,11 +516,11 @@ impl Backend for Sqlite {
         let Ok(mut pending) = self.accesses.pending.lock() else {
             return;
         };
-        if ACCESS_PENDING_MAX <= pending.len() {
+        if ACCESS_PENDING_MAX <= pending.entries.len() {
             tracing::error!("more than {ACCESS_PENDING_MAX} entries of the access log are waiting");
             return;
         }
-        pending.push(entry);
+        pending.entries.push(entry);
         self.accesses.any.store(true, Ordering::Relaxed);
     }
 

@@ -207,6 +207,14 @@ fn the_last_external_key_event_wins_over_session_start() {
 }
 
 #[test]
+fn two_senders_may_use_the_same_id() {
+    let start = event("1", 0, EventType::SessionStart);
+    let end = event("1", 9, EventType::SessionEnd);
+    let session = fold_at(vec![start.clone(), end.clone(), start, end], 20);
+    assert_eq!((session.events.len(), session.end()), (2, Some(at(9))));
+}
+
+#[test]
 fn a_survey_shows_only_once_the_session_has_ended() {
     let survey = Event {
         performed_by: Some(Actor {

@@ -223,10 +223,12 @@ fn team_names(session: &Element) -> Vec<Shown> {
     let teams = listed.chain(session.child("primary_team"));
     let shown = |team: &Element| {
         let id = team.attribute("id")?.to_owned();
+        let told = team.text();
         Some(Shown {
             kind: Kind::Team,
             id,
-            name: team.text(),
+            name: told.clone(),
+            told,
         })
     };
     teams.filter_map(shown).collect()

@@ -86,13 +86,9 @@ fn write_head(session: &Session, directory: &Directory, names: &mut Vec<Shown>, 
     let site_name = match told {
         Some(told) => told.clone(),
         None => {
-            let name = directory.site_name(site).unwrap_or("").to_owned();
-            names.push(Shown {
-                kind: Kind::Site,
-                id: site.to_string(),
-                name: name.clone(),
-            });
-            name
+            let shown = Shown::new(Kind::Site, site.as_str(), "", directory);
+            names.push(shown.clone());
+            shown.name
         }
     };
     xml.leaf("public_site", &[("id", site.as_str())], &site_name);
@@ -109,17 +105,10 @@ fn write_head(session: &Session, directory: &Directory, names: &mut Vec<Shown>, 
             let display_name = match &attribute.display_name {
                 Some(told) => told.clone(),
                 None => {
-                    let field = directory.custom_fields.get(&attribute.code_name);
-                    let name = field
-                        .map_or(code_name, |field| &field.display_name)
-                        .to_owned();
                     let kind = Kind::CustomField;
-                    names.push(Shown {
-                        kind,
-                        id: code_name.into(),
-                        name: name.clone(),
-                    });
-                    name
+                    let shown = Shown::new(kind, code_name, code_name, directory);
+                    names.push(shown.clone());
+                    shown.name
                 }
             };
             let names = [
@@ -250,15 +239,13 @@ fn write_tail(session: &Session, directory: &Directory, names: &mut Vec<Shown>, 
     });
     xml.nest("team_list", &[], |xml| {
         for entry in &session.teams {
-            let (id, name) = (
-                entry.team.id.to_string(),
-                team_name(entry, directory).to_owned(),
-            );
-            names.push(Shown {
-                kind: Kind::Team,
-                id,
-                name,
-            });
+            let told = entry.team.name.as_deref().unwrap_or("");
+            names.push(Shown::new(
+                Kind::Team,
+                entry.team.id.as_str(),
+                told,
+                directory,
+            ));
             let primary = if entry.rank == Rank::Primary {
                 "1"
             } else {

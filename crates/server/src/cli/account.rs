@@ -57,6 +57,13 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command makes sense where there is no archive yet.
+    pub(crate) fn makes(&self) -> bool {
+        matches!(self, Command::Create { .. })
+    }
+}
+
 /// Characters of an account's name.
 const NAME_CHARS_MAX: usize = 64;
 

@@ -28,6 +28,13 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether the command makes sense where there is no archive yet.
+    pub(crate) fn makes(&self) -> bool {
+        matches!(self, Command::Apply { .. })
+    }
+}
+
 /// Forms of a directory document.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Form {
@@ -66,7 +73,7 @@ async fn apply(store: &Store, file: &Path, dry_run: bool) -> anyhow::Result<()> 
         Ok(directory) => directory,
         Err(faults) => anyhow::bail!("`{}` is faulty:\n  {}", file.display(), faults.join("\n  ")),
     };
-    let (_, before) = store.directory().await?;
+    let (version, before) = store.directory().await?;
     let lines = changes(&before, &after);
     let mut out = std::io::stdout().lock();
     for line in &lines {
@@ -80,6 +87,8 @@ async fn apply(store: &Store, file: &Path, dry_run: bool) -> anyhow::Result<()> 
     if dry_run {
         return Ok(());
     }
-    store.put_directory(after).await?;
+    if store.amend_directory(after, version).await?.is_none() {
+        anyhow::bail!("somebody else changed the directory meanwhile: look again");
+    }
     Ok(())
 }

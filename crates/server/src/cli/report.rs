@@ -9,7 +9,7 @@ use debrief_domain::{At, Permissions};
 use debrief_report::{Coding, Params, ask};
 use debrief_store::{Account, AccountId, Enabled};
 
-use super::{client, open_existing};
+use super::{WrongUsage, client, open_existing};
 use crate::app::{App, Names};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -94,7 +94,8 @@ pub(crate) async fn run(data: &Path, config: Config, args: Args) -> anyhow::Resu
             .iter()
             .map(|f| format!("{}: {}", f.parameter, f.message))
             .collect();
-        anyhow::bail!("faulty parameters:\n  {}", lines.join("\n  "));
+        let lines = lines.join("\n  ");
+        return Err(WrongUsage(format!("faulty parameters:\n  {lines}")).into());
     }
     let mut output = Output::open(args.output.as_deref())?;
     match (&args.server, &args.client_id, &args.client_secret_file) {

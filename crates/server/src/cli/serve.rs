@@ -44,9 +44,9 @@ const ADMIN: &str = "reporting,recordings,command=full_access,ingest,admin";
 
 pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Result<()> {
     log_to_stderr(&config);
-    let store = Store::open(data)?;
-    // Held until the program ends.
+    // Held until the program ends, and taken before the archive's format may change.
     let _lock = lock(data)?;
+    let store = Store::open(data)?;
     if args.demo && store.last_change().await? == 0 {
         super::demo::fill(&store, super::demo::DEMO_SESSIONS, 1, config.lapse_after).await?;
     }
@@ -63,7 +63,7 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     let app = App::new(store, config, Clock::System).await?;
     // Heard from before the address is told: who knows it may stop the server at once.
     let stop = stopped()?;
-    let sweeper = tokio::spawn(sweep::run(app.clone()));
+    let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "listening on http://{address}")?;
@@ -89,6 +89,8 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 
 /// One server per data directory.
 fn lock(data: &Path) -> anyhow::Result<File> {
+    let cannot = || format!("cannot make the data directory `{}`", data.display());
+    std::fs::create_dir_all(data).with_context(cannot)?;
     let path = data.join("serve.lock");
     let file = File::create(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
     match file.try_lock() {

@@ -74,6 +74,8 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) account: Arc<Account>,
+    /// The token's hash, for looking again later.
+    pub(crate) token: TokenHash,
     /// The directory as it is at this moment.
     pub(crate) names: Names,
 }
@@ -105,6 +107,7 @@ impl Caller {
             .map_err(|limit| too_many(&limit))?;
         Ok(Caller {
             account,
+            token: hash,
             names: Names { version, directory },
         })
     }

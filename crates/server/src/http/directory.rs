@@ -1,11 +1,14 @@
 //! `/api/v1/directory` and presence: who and what there is, and who is logged in.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use debrief_domain::{Directory, RepId};
+use debrief_domain::RepId;
 use debrief_report::iso;
+use debrief_store::StoreError;
 use serde_json::{Value, json};
 
 use super::caller::{Address, Caller};
@@ -109,15 +112,28 @@ async fn write(
     let caller = Caller::find(app, address, headers).await?;
     caller.may_admin()?;
     let body = receive(body, DIRECTORY_BYTES_MAX, "DIRECTORY_BYTES_MAX").await?;
-    let (_, before) = app.store().directory().await?;
-    let parsed = match extent {
-        Extent::Whole => directory::parse_json(&body),
-        Extent::Part => directory::parse_part(&body, &before),
+    let body = Arc::new(body);
+    let changes = loop {
+        let (version, before) = app.store().directory().await?;
+        let bytes = Arc::clone(&body);
+        // A large document takes its time.
+        let parsed = tokio::task::spawn_blocking(move || {
+            let after = match extent {
+                Extent::Whole => directory::parse_json(&bytes),
+                Extent::Part => directory::parse_part(&bytes, &before),
+            }?;
+            Ok((directory::changes(&before, &after), after))
+        });
+        let parsed = parsed
+            .await
+            .map_err(|_| StoreError::refused("parsing was given up"))?;
+        let (changes, after) = parsed.map_err(|faults: Vec<String>| faulty(&faults))?;
+        // Somebody else may have been faster: then their directory is what is changed.
+        if changes.is_empty() || app.store().amend_directory(after, version).await?.is_some() {
+            break changes;
+        }
     };
-    let after: Directory = parsed.map_err(|faults| faulty(&faults))?;
-    let changes = directory::changes(&before, &after);
     if !changes.is_empty() {
-        app.store().put_directory(after).await?;
         app.changed();
         note(app, &caller, "directory", &changes.join("; "));
     }

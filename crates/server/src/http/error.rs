@@ -1,7 +1,7 @@
 //! What goes wrong, by name, in the form the path speaks: the `<error>` of the reporting API.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use debrief_report::Faults;
 use debrief_store::StoreError;
@@ -64,6 +64,14 @@ impl ApiError {
         let body = Value::Object(members).to_string();
         let media_type = [(header::CONTENT_TYPE, "application/json")];
         (self.status, media_type, headers, body).into_response()
+    }
+
+    /// The answer in the form that the path speaks.
+    fn respond_to(self, app: &App, uri: &Uri) -> Response {
+        if uri.path().starts_with("/api/v1/") || uri.path().starts_with("/oauth2/") {
+            return self.respond_json();
+        }
+        self.respond(app)
     }
 
     /// The sentence, for the log.
@@ -162,7 +170,8 @@ pub(crate) fn invalid_body(faults: &[BodyFault], n_more: usize) -> ApiError {
         told
     };
     let n_faults = faults.len() + n_more;
-    let sentence = format!("The request has {n_faults} faults, and nothing of it was kept.");
+    let noun = if n_faults == 1 { "fault" } else { "faults" };
+    let sentence = format!("The request has {n_faults} {noun}, and nothing of it was kept.");
     let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", sentence)
         .detail("faults", faults.iter().map(told).collect::<Vec<Value>>());
     if n_more == 0 {
@@ -274,16 +283,16 @@ pub(crate) fn log_chain(error: &dyn std::error::Error) {
 }
 
 /// No route has this path.
-pub(crate) async fn no_such_path(State(app): State<App>) -> Response {
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Document Not Found").respond(&app)
+pub(crate) async fn no_such_path(State(app): State<App>, uri: Uri) -> Response {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Document Not Found").respond_to(&app, &uri)
 }
 
 /// The path has no such method.
-pub(crate) async fn no_such_method(State(app): State<App>) -> Response {
+pub(crate) async fn no_such_method(State(app): State<App>, uri: Uri) -> Response {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "This path does not know this method.",
     )
-    .respond(&app)
+    .respond_to(&app, &uri)
 }

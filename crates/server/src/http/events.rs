@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::Event;
 use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_EVENTS_MAX};
-use debrief_store::{Append, Conflict, ConflictKind};
+use debrief_store::{Append, Conflict, ConflictKind, Flow};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::caller::{Address, Caller};
@@ -24,6 +25,10 @@ use crate::wire::event::parse;
 
 /// Bytes of one batch, as sent and as unpacked.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Bytes of one event.
+pub const EVENT_BYTES_MAX: usize = 4 << 20;
+/// Batches that are parsed at once: a parsed one takes many times its bytes.
+pub(crate) const PARSES_AT_ONCE_MAX: usize = 4;
 /// Batches that are received at once; their bytes bound the memory of intake.
 pub const BATCHES_AT_ONCE_MAX: usize = 64;
 /// Seconds a batch may take to arrive.
@@ -67,6 +72,7 @@ async fn take(
     let batch = if is_small && packing == Packing::None {
         read()?
     } else {
+        let _turn = app.parsing().acquire().await.map_err(|_| body_broken())?;
         tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| body_broken())??
@@ -209,39 +215,53 @@ impl Faults {
 }
 
 /// The JSON values of a body: the elements of an array, or one value a line. Told apart by the
-/// first character: no event begins with a bracket. One more than a batch may have ends it: a
-/// short text of many values must not become a long list.
+/// first character: no event begins with a bracket. One more than a batch may have ends it, and
+/// each is looked at only when it is short enough: a short text of many values must not become a
+/// long list.
 fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return match serde_json::from_slice::<Elements>(bytes) {
-            Ok(Elements(values)) => (1..).zip(values).collect(),
-            Err(error) => {
-                faults.add(error.line(), String::new(), "json", error.to_string());
-                Vec::new()
-            }
-        };
-    }
     let mut values = Vec::new();
-    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        if text.trim_ascii().is_empty() {
-            continue;
+    let mut add = |line: usize, text: &[u8], faults: &mut Faults| {
+        if EVENT_BYTES_MAX < text.trim_ascii().len() {
+            let message = format!("is over EVENT_BYTES_MAX, which is {EVENT_BYTES_MAX}");
+            faults.add(line, String::new(), "length", message);
+            return Flow::More;
         }
         match serde_json::from_slice(text) {
             Ok(value) => values.push((line, value)),
             Err(error) => faults.add(line, String::new(), "json", error.to_string()),
         }
         if BATCH_EVENTS_MAX < values.len() {
+            Flow::Full
+        } else {
+            Flow::More
+        }
+    };
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        match serde_json::from_slice::<Elements<'_>>(bytes) {
+            Ok(Elements(elements)) => {
+                for (n, element) in (1..).zip(elements) {
+                    if add(n, element.get().as_bytes(), faults) == Flow::Full {
+                        break;
+                    }
+                }
+            }
+            Err(error) => faults.add(error.line(), String::new(), "json", error.to_string()),
+        }
+        return values;
+    }
+    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        if !text.trim_ascii().is_empty() && add(line, text, faults) == Flow::Full {
             break;
         }
     }
     values
 }
 
-/// The elements of an array, of which at most one more than [`BATCH_EVENTS_MAX`] is kept.
-struct Elements(Vec<Value>);
+/// The elements of an array as they stand, at most one more than [`BATCH_EVENTS_MAX`] of them.
+struct Elements<'a>(Vec<&'a RawValue>);
 
-impl<'de> Deserialize<'de> for Elements {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Elements, D::Error> {
+impl<'de> Deserialize<'de> for Elements<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Elements<'de>, D::Error> {
         deserializer.deserialize_seq(ElementsVisitor)
     }
 }
@@ -249,13 +269,13 @@ impl<'de> Deserialize<'de> for Elements {
 struct ElementsVisitor;
 
 impl<'de> Visitor<'de> for ElementsVisitor {
-    type Value = Elements;
+    type Value = Elements<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an array of events")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Elements, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Elements<'de>, A::Error> {
         let mut values = Vec::new();
         while values.len() <= BATCH_EVENTS_MAX {
             match elements.next_element()? {

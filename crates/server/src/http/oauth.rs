@@ -117,7 +117,7 @@ async fn issue(
     let expires: At = now.plus_secs(TOKEN_SECS);
     if !app
         .store()
-        .issue_token(account.id, hash, now, expires)
+        .issue_token(&account, hash, now, expires)
         .await?
     {
         return Err(Refusal::InvalidClient);

@@ -37,7 +37,8 @@ pub(crate) async fn report(
 ) -> Response {
     let caller = match Caller::find(&app, address, &headers).await {
         Ok(caller) => caller,
-        Err(error) => return error.respond(&app),
+        // Without a token the body is not read: only the query string says what is wanted.
+        Err(error) => return refuse(&app, error, &parse_query(query.as_deref())),
     };
     let params = match params(query.as_deref(), body).await {
         Ok(params) => params,
@@ -47,17 +48,30 @@ pub(crate) async fn report(
         Ok(response) => response,
         Err(error) => {
             note(&app, &caller, "refused", error.sentence());
-            let wants_json = params
-                .0
-                .iter()
-                .any(|(name, value)| name == "format" && (value == "json" || value == "ndjson"));
-            if wants_json {
-                error.respond_json()
-            } else {
-                error.respond(&app)
-            }
+            refuse(&app, error, &params)
         }
     }
+}
+
+/// An error in the form that the parameters ask for.
+fn refuse(app: &App, error: ApiError, params: &Params) -> Response {
+    let mut params = params.0.iter();
+    let wants_json =
+        params.any(|(name, value)| name == "format" && (value == "json" || value == "ndjson"));
+    if wants_json {
+        error.respond_json()
+    } else {
+        error.respond(app)
+    }
+}
+
+fn parse_query(query: Option<&str>) -> Params {
+    let pairs = form_urlencoded::parse(query.unwrap_or("").as_bytes());
+    Params(
+        pairs
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect(),
+    )
 }
 
 /// Parameters of the query string and of a form body. Whatever media type a client claims, a body
@@ -203,8 +217,7 @@ pub(super) fn clean_host(host: &str) -> &str {
     }
 }
 
-/// Parameters as the access log tells them: those that are known, none of which is secret, cut to
-/// a readable length.
+/// Parameters as the access log tells them: those that are known, none of which is secret.
 pub(super) fn words(params: &Params) -> String {
     let known = params
         .0
@@ -213,7 +226,7 @@ pub(super) fn words(params: &Params) -> String {
     let words: Vec<String> = known
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    words.join(" ").chars().take(DETAIL_CHARS_MAX).collect()
+    words.join(" ")
 }
 
 /// Characters of a detail in the access log.
@@ -225,7 +238,7 @@ pub(super) fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
         at: app.now(),
         who: caller.account.name.clone(),
         action: action.into(),
-        detail: detail.into(),
+        detail: detail.chars().take(DETAIL_CHARS_MAX).collect(),
         outcome: String::new(),
     });
 }

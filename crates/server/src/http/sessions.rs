@@ -109,7 +109,8 @@ async fn page(
         sessions.extend_from_slice(&chunk);
     }
     note(app, &caller, "sessions", &asked.detail);
-    let next = report.cursor().map(encode);
+    let of = selection_digest(&asked.query.selection);
+    let next = report.cursor().map(|cursor| encode(cursor, of));
     let mut body = b"{\"sessions\":[".to_vec();
     for (idx, line) in sessions
         .split(|&b| b == b'\n')
@@ -199,6 +200,14 @@ impl Asked {
         let params = Params(pairs);
         let detail = words(&params);
         let query = ask(&params, &app.config().time_zone).map_err(invalid_parameters)?;
+        let cursor = match cursor {
+            Some((cursor, of)) if of == selection_digest(&query.selection) => Some(cursor),
+            Some(_) => {
+                let expected = "belongs to other parameters";
+                return Err(invalid_parameter("cursor", expected));
+            }
+            None => None,
+        };
         Ok(Asked {
             query: Query {
                 format: Format::Ndjson,
@@ -259,28 +268,34 @@ fn tagged(body: Vec<u8>, headers: &HeaderMap) -> Response {
 }
 
 /// A cursor as a word without meaning to others.
-fn encode(cursor: Cursor) -> String {
+fn encode(cursor: Cursor, of: u64) -> String {
     let (at, lseq, place) = cursor.after;
-    let mut bytes = Vec::with_capacity(32);
+    let mut bytes = Vec::with_capacity(40);
     for number in [cursor.bound.0 as i64, at, lseq, place] {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
+    bytes.extend_from_slice(&of.to_be_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn decode(text: &str) -> Option<Cursor> {
+/// What a cursor belongs to: it goes on with no other selection.
+fn selection_digest(selection: &Selection) -> u64 {
+    let digest: [u8; 32] = Sha256::digest(format!("{selection:?}")).into();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn decode(text: &str) -> Option<(Cursor, u64)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let bytes: [u8; 32] = bytes.try_into().ok()?;
+    let bytes: [u8; 40] = bytes.try_into().ok()?;
     let number = |idx: usize| {
         let mut word = [0; 8];
         word.copy_from_slice(&bytes[idx * 8..idx * 8 + 8]);
         i64::from_be_bytes(word)
     };
     let bound = Change(u64::try_from(number(0)).ok()?);
-    Some(Cursor {
-        bound,
-        after: (number(1), number(2), number(3)),
-    })
+    let after = (number(1), number(2), number(3));
+    Some((Cursor { bound, after }, number(4) as u64))
 }
 
 #[cfg(test)]
@@ -293,8 +308,8 @@ mod tests {
             bound: Change(7),
             after: (i64::MAX, -1, 3),
         };
-        assert_eq!(decode(&encode(cursor)), Some(cursor));
-        for bad in ["", "x", "!!!!", &encode(cursor)[1..]] {
+        assert_eq!(decode(&encode(cursor, u64::MAX)), Some((cursor, u64::MAX)));
+        for bad in ["", "x", "!!!!", &encode(cursor, 1)[1..]] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

@@ -1,7 +1,8 @@
 //! `GET /api/v1/tail`: what happens, as it happens (`text/event-stream`).
 //!
-//! Each message tells that a session changed: its id is the cursor to go on from, its data what
-//! the session is like now. Of one session (`lsid=`) it also tells the events that are new.
+//! Each message tells that a session changed: its data are what the session is like now. Of one
+//! session (`lsid=`) it also tells the events that are new. After the messages of a commit comes
+//! an id without data: the cursor to go on from.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,10 +15,10 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::{
-    Change, Event, Filter, Lsid, Moment, Selection, State as SessionState, Which, fold,
+    Change, Event, Filter, Lsid, Moment, Reporting, Selection, State as SessionState, Which, fold,
 };
 use debrief_report::iso;
-use debrief_store::{Examined, Flow, Found, Members, Reading, Silence, StoreError};
+use debrief_store::{Examined, Flow, Found, Members, Reading, Silence, StoreError, TokenHash};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -34,6 +35,8 @@ pub(crate) const TAILS_MAX: usize = 200;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a change made by another process may stay unseen.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Sessions looked at in one piece.
+const PAGE_SESSIONS_MAX: usize = 16;
 /// Messages waiting for a slow reader.
 const MESSAGES_AHEAD: usize = 16;
 
@@ -80,7 +83,8 @@ async fn follow(
         .map(|text| text.parse::<u64>())
     {
         None => app.store().last_change().await?,
-        Some(Ok(since)) => since,
+        // A cursor of an archive that was restored since then lies ahead: begin from now.
+        Some(Ok(since)) => since.min(app.store().last_change().await?),
         Some(Err(_)) => return Err(invalid_parameter("since", "expected a cursor")),
     };
     let Ok(permit) = app.tails().try_acquire_owned() else {
@@ -93,10 +97,11 @@ async fn follow(
         only.as_ref().map_or("all sessions", |lsid| lsid.as_str()),
     );
     let (sender, receiver) = mpsc::channel::<String>(MESSAGES_AHEAD);
-    let app = app.clone();
+    let (app, token) = (app.clone(), caller.token);
     tokio::spawn(async move {
         let mut tail = Tail {
             app,
+            token,
             only,
             since,
             n_told: HashMap::new(),
@@ -125,8 +130,16 @@ enum News {
     Told(u64, Vec<Event>, Silence),
 }
 
+/// Whether anyone reads on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
 struct Tail {
     app: App,
+    token: TokenHash,
     only: Option<Lsid>,
     since: u64,
     /// Of the followed session, events told so far.
@@ -134,18 +147,16 @@ struct Tail {
 }
 
 impl Tail {
-    /// Tells changes until the reader goes away or its account ends.
+    /// Tells changes until the reader goes away or its token ends.
     async fn run(&mut self, sender: &mpsc::Sender<String>) -> Result<(), StoreError> {
         let mut changes = self.app.changes();
         let mut quiet = Duration::ZERO;
-        loop {
+        while self.may_go_on().await? {
             let now = self.app.store().last_change().await?;
             if self.since < now {
                 quiet = Duration::ZERO;
-                for message in self.news(now).await? {
-                    if sender.send(message).await.is_err() {
-                        return Ok(());
-                    }
+                if self.tell(now, sender).await? == Reader::Gone {
+                    return Ok(());
                 }
                 self.since = now;
             } else if HEARTBEAT <= quiet {
@@ -160,61 +171,85 @@ impl Tail {
                 () = sender.closed() => return Ok(()),
             }
         }
+        Ok(())
     }
 
-    /// Messages about what changed up to the commit `now`.
-    async fn news(&mut self, now: u64) -> Result<Vec<String>, StoreError> {
+    /// Whether the token is still valid, and its account may still read reports.
+    async fn may_go_on(&self) -> Result<bool, StoreError> {
+        let grant = self.app.store().grant(self.token, self.app.now()).await?;
+        Ok(grant.is_some_and(|grant| grant.account.permissions.reporting != Reporting::Deny))
+    }
+
+    /// Tells what changed up to the commit `now`, page by page, and last of all the cursor: a
+    /// reader that breaks off before it is told the same again.
+    async fn tell(
+        &mut self,
+        now: u64,
+        sender: &mpsc::Sender<String>,
+    ) -> Result<Reader, StoreError> {
         let which = Which::ChangedSince(Change(self.since));
         let selection = Selection {
             which,
             filter: Filter::All,
         };
         let mut reading = Reading::at(selection, Members::default(), Change(now));
-        let mut messages = Vec::new();
         while !reading.is_done() {
-            let found = Arc::new(Mutex::new(Vec::new()));
-            let seen = Arc::clone(&found);
-            let (only, at) = (self.only.clone(), self.app.now());
-            let visit = move |session: Found<'_>| {
-                let Ok(mut seen) = seen.lock() else {
-                    return Ok(Flow::More);
-                };
-                match session {
-                    // Sealed before we looked: its events are kept beside the bytes.
-                    Found::Sealed { place, .. } => seen.push(News::At(place)),
-                    Found::Live {
-                        lseq,
-                        events,
-                        silence,
-                    } => {
-                        let is_wanted = events
-                            .first()
-                            .is_some_and(|event| only.as_ref().is_none_or(|o| *o == event.lsid));
-                        if is_wanted {
-                            seen.push(News::Told(lseq, events, silence));
-                        }
-                    }
-                }
-                Ok(Flow::More)
-            };
-            reading = self.app.store().page(reading, Box::new(visit)).await?;
-            let found = found.lock().map(|mut found| std::mem::take(&mut *found));
-            for news in found.unwrap_or_default() {
-                let (lseq, events, silence) = match news {
-                    News::Told(lseq, events, silence) => (lseq, events, silence),
+            let (next, found) = self.page(reading).await?;
+            reading = next;
+            for news in found {
+                let message = match news {
+                    News::Told(lseq, events, silence) => self.message(lseq, events, silence),
                     News::At(place) => match self.sealed(place).await? {
-                        Some(sealed) => (sealed.lseq, sealed.events, sealed.silence),
-                        None => continue,
+                        Some(sealed) => self.message(sealed.lseq, sealed.events, sealed.silence),
+                        None => None,
                     },
                 };
-                let moment = match silence {
-                    Silence::Heard => Moment::Now(at),
-                    Silence::Lapsed => Moment::Silent,
-                };
-                messages.extend(self.message(lseq, events, moment, now));
+                let Some(message) = message else { continue };
+                if sender.send(message).await.is_err() {
+                    return Ok(Reader::Gone);
+                }
             }
         }
-        Ok(messages)
+        let cursor = format!("id: {now}\n\n");
+        Ok(if sender.send(cursor).await.is_err() {
+            Reader::Gone
+        } else {
+            Reader::There
+        })
+    }
+
+    /// A few of the sessions that changed.
+    async fn page(&self, reading: Reading) -> Result<(Reading, Vec<News>), StoreError> {
+        let found = Arc::new(Mutex::new(Vec::new()));
+        let (seen, only) = (Arc::clone(&found), self.only.clone());
+        let visit = move |session: Found<'_>| {
+            let Ok(mut seen) = seen.lock() else {
+                return Err(StoreError::refused("the tail was given up"));
+            };
+            match session {
+                // Sealed before we looked: its events are kept beside the bytes.
+                Found::Sealed { place, .. } => seen.push(News::At(place)),
+                Found::Live {
+                    lseq,
+                    events,
+                    silence,
+                } => {
+                    let lsid = events.first().map(|event| &event.lsid);
+                    let is_wanted = only.as_ref().is_none_or(|only| Some(only) == lsid);
+                    if is_wanted {
+                        seen.push(News::Told(lseq, events, silence));
+                    }
+                }
+            }
+            Ok(if PAGE_SESSIONS_MAX <= seen.len() {
+                Flow::Full
+            } else {
+                Flow::More
+            })
+        };
+        let reading = self.app.store().page(reading, Box::new(visit)).await?;
+        let found = found.lock().map(|mut found| std::mem::take(&mut *found));
+        Ok((reading, found.unwrap_or_default()))
     }
 
     /// A session that has sealed bytes; none of it when the archive has no such place any more.
@@ -225,13 +260,11 @@ impl Tail {
 
     /// What is told of a session; nothing when it is not the one that is followed, or was
     /// imported without events.
-    fn message(
-        &mut self,
-        lseq: u64,
-        events: Vec<Event>,
-        moment: Moment,
-        now: u64,
-    ) -> Option<String> {
+    fn message(&mut self, lseq: u64, events: Vec<Event>, silence: Silence) -> Option<String> {
+        let moment = match silence {
+            Silence::Heard => Moment::Now(self.app.now()),
+            Silence::Lapsed => Moment::Silent,
+        };
         let lsid = &events.first()?.lsid;
         if self.only.as_ref().is_some_and(|only| only != lsid) {
             return None;
@@ -262,6 +295,6 @@ impl Tail {
         if self.only.is_some() {
             data["events"] = Value::Array(news);
         }
-        Some(format!("id: {now}\nevent: session\ndata: {data}\n\n"))
+        Some(format!("event: session\ndata: {data}\n\n"))
     }
 }

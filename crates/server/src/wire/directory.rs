@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use debrief_domain::limits::{NAME_CHARS_MAX, REPRESENTATIVES_MAX, SITES_MAX, TEAMS_MAX};
+use debrief_domain::limits::{
+    CUSTOM_ATTRIBUTES_MAX, NAME_CHARS_MAX, REPRESENTATIVES_MAX, SITES_MAX, TEAMS_MAX,
+};
 use debrief_domain::{
     CodeName, CustomField, Directory, InvalidId, Issue, RepId, Representative, Site, SiteId, Team,
     TeamId,
 };
 use serde::{Deserialize, Serialize};
+
+/// Issues of one team.
+const TEAM_ISSUES_MAX: usize = 1_000;
 
 /// The whole document.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -61,29 +66,47 @@ struct CustomFieldDoc {
 
 /// Reads a document in TOML or JSON, told apart by the first character.
 pub(crate) fn parse(text: &str) -> Result<Directory, Vec<String>> {
-    let document: Result<DirectoryDoc, String> = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    } else {
-        toml::from_str(text).map_err(|error| error.to_string())
-    };
-    match document {
-        Ok(document) => document.check(),
-        Err(error) => Err(vec![error]),
+    if text.trim_start().starts_with('{') {
+        return parse_json(text.as_bytes());
     }
+    let document: DirectoryDoc = toml::from_str(text).map_err(|error| vec![error.to_string()])?;
+    document.check()
 }
 
 /// Reads a document in JSON.
 pub(crate) fn parse_json(body: &[u8]) -> Result<Directory, Vec<String>> {
-    let document: Result<DirectoryDoc, _> = serde_json::from_slice(body);
-    document
-        .map_err(|error| vec![format!("body: {error}")])?
-        .check()
+    let document: DirectoryDoc = objects(body)?;
+    document.check()
+}
+
+/// JSON whose records are objects: a list of values in order would be taken for a record too.
+fn objects<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Vec<String>> {
+    let fault = |error: serde_json::Error| vec![format!("body: {error}")];
+    let value: serde_json::Value = serde_json::from_slice(body).map_err(fault)?;
+    let Some(lists) = value.as_object() else {
+        return Err(vec!["body: must be an object".into()]);
+    };
+    let mut faults = Vec::new();
+    for (name, list) in lists {
+        let Some(records) = list.as_array() else {
+            faults.push(format!("{name}: must be a list"));
+            continue;
+        };
+        for (idx, record) in records.iter().enumerate() {
+            if !record.is_object() {
+                faults.push(format!("{name}[{idx}]: must be an object"));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    serde_json::from_value(value).map_err(fault)
 }
 
 /// Reads a part of a document in JSON: lists it does not have are those of `before`.
 pub(crate) fn parse_part(body: &[u8], before: &Directory) -> Result<Directory, Vec<String>> {
-    let part: Result<PartDoc, _> = serde_json::from_slice(body);
-    let part = part.map_err(|error| vec![format!("body: {error}")])?;
+    let part: PartDoc = objects(body)?;
     let whole = DirectoryDoc::of(before);
     let document = DirectoryDoc {
         representatives: part.representatives.unwrap_or(whole.representatives),
@@ -153,6 +176,11 @@ impl DirectoryDoc {
         );
         faults.count("teams", self.teams.len(), TEAMS_MAX);
         faults.count("sites", self.sites.len(), SITES_MAX);
+        faults.count(
+            "custom_fields",
+            self.custom_fields.len(),
+            CUSTOM_ATTRIBUTES_MAX,
+        );
         for (idx, doc) in self.representatives.into_iter().enumerate() {
             representative(idx, doc, &mut directory, &mut faults);
         }
@@ -286,6 +314,15 @@ fn team(idx: usize, doc: TeamDoc, directory: &mut Directory, faults: &mut Faults
             members.insert(member);
         }
     }
+    faults.count(
+        &format!("{place}.issues"),
+        doc.issues.len(),
+        TEAM_ISSUES_MAX,
+    );
+    for issue in &doc.issues {
+        faults.length(&format!("{place}.issues"), &issue.id);
+        faults.length(&format!("{place}.issues"), &issue.title);
+    }
     let issues = doc.issues.into_iter().map(|issue| Issue {
         id: issue.id,
         title: issue.title,
@@ -415,6 +452,17 @@ mod tests {
             custom_fields[0].code_name: has the character ':'; expected letters, digits, `_` and `-`
             team `2`: member `9` is no representative of this document"#]]
         .assert_eq(&faults.unwrap_err().join("\n"));
+        for (body, expected) in [
+            ("[]", "body: must be an object"),
+            (r#"{"teams":[["5","F"]]}"#, "teams[0]: must be an object"),
+            (r#"{"teams":null}"#, "teams: must be a list"),
+        ] {
+            assert_eq!(parse_json(body.as_bytes()).unwrap_err(), [expected]);
+            assert_eq!(
+                parse_part(body.as_bytes(), &Directory::default()).unwrap_err(),
+                [expected]
+            );
+        }
         let unknown = parse(r#"{"reps":[]}"#).unwrap_err().join("");
         assert!(unknown.contains("unknown field `reps`"), "{unknown}");
     }

@@ -191,6 +191,9 @@ fn check_object(
         }
     }
     for name in object.keys() {
+        if FAULTS_MAX <= faults.len() {
+            return;
+        }
         if members.iter().all(|member| member.name != name) {
             let names: Vec<&str> = members.iter().map(|member| member.name).collect();
             let shown: String = name.chars().take(40).collect();

@@ -552,6 +552,8 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
         (Method::GET, "/", 404, ""),
         (Method::GET, "/api/reporting/", 404, ""),
         (Method::POST, "/api/nothing", 404, ""),
+        (Method::GET, "/api/v1/events", 405, "POST"),
+        (Method::GET, "/api/v1/nothing", 404, ""),
     ] {
         let request = Request::builder()
             .method(&method)
@@ -560,8 +562,15 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
             .unwrap();
         let reply = world.send(request).await;
         assert_eq!(reply.status, status, "{method} {path}");
-        assert_eq!(reply.header("content-type"), "text/xml; charset=utf-8");
-        assert!(!reply.error().is_empty());
+        // Each path speaks its own form, in an error too.
+        let is_json = path.starts_with("/oauth2/") || path.starts_with("/api/v1/");
+        if is_json {
+            assert_eq!(reply.header("content-type"), "application/json");
+            assert!(reply.text().contains("\"error\":"), "{}", reply.text());
+        } else {
+            assert_eq!(reply.header("content-type"), "text/xml; charset=utf-8");
+            assert!(!reply.error().is_empty());
+        }
         // RFC 9110 §15.5.6: a refused method is told which ones are not.
         assert_eq!(reply.header("allow"), allow, "{method} {path}");
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use debrief::sweep::sweep;
+use debrief_store::Enabled;
 use futures::StreamExt as _;
 use serde_json::Value;
 
@@ -152,22 +153,32 @@ impl Messages {
         }
     }
 
-    /// The id and the data of the next message that is no heartbeat.
-    async fn next(&mut self) -> (String, Value) {
-        // Heartbeats are no message: they must not keep it waiting.
+    /// The data of the next session that is told.
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some(data) = self.message().await.strip_prefix("event: session\ndata: ") {
+                return serde_json::from_str(data).unwrap();
+            }
+        }
+    }
+
+    /// The next cursor that is told.
+    async fn cursor(&mut self) -> String {
+        loop {
+            if let Some(id) = self.message().await.strip_prefix("id: ") {
+                return id.to_owned();
+            }
+        }
+    }
+
+    /// The next message of any kind, a heartbeat among them.
+    async fn message(&mut self) -> String {
         let deadline = tokio::time::Instant::now() + MESSAGE_WAIT;
         loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| {
-                    let line = message.lines().find_map(|line| line.strip_prefix(name));
-                    line.map(str::to_owned)
-                };
-                let found = field("id: ").zip(field("data: "));
+                let message = message.to_owned();
                 self.text = rest.to_owned();
-                if let Some((id, data)) = found {
-                    return (id, serde_json::from_str(&data).unwrap());
-                }
-                continue;
+                return message;
             }
             let chunk = tokio::time::timeout_at(deadline, self.body.next()).await;
             let chunk = chunk.expect("nothing more is told").unwrap().unwrap();
@@ -199,7 +210,7 @@ async fn the_tail_of_a_session_tells_each_event_once_even_when_it_is_sealed_mean
     };
     let (mut told, mut n_told, mut last) = (BTreeSet::new(), 0, Value::Null);
     while n_told < events.len() {
-        let (_, data) = messages.next().await;
+        let data = messages.next().await;
         assert_eq!(data["lsid"], "a");
         for event in data["events"].as_array().unwrap() {
             n_told += 1;
@@ -226,22 +237,40 @@ async fn a_session_that_ended_and_was_sealed_before_the_tail_looked_is_told() {
     sweep(&world.app).await.unwrap();
     let mut messages = Messages::follow(&world, "since=0").await;
     for lsid in ["a", "b", "c"] {
-        let (_, data) = messages.next().await;
+        let data = messages.next().await;
         assert_eq!(
             (&data["lsid"], &data["state"]),
             (&lsid.into(), &"ended".into())
         );
     }
-    // The id of a message is where to go on.
-    let (id, _) = {
-        sender
-            .send(&world, &[event("late", "b", 2, "Chat Message")])
-            .await;
-        messages.next().await
-    };
+    // After the messages comes the cursor: where to go on.
+    messages.cursor().await;
+    sender
+        .send(&world, &[event("late", "b", 2, "Chat Message")])
+        .await;
+    assert_eq!(messages.next().await["lsid"], "b");
+    let id = messages.cursor().await;
     drop(messages);
     sender.send(&world, &session("d", 0)).await;
     let mut messages = Messages::follow(&world, &format!("since={id}")).await;
-    let (_, data) = messages.next().await;
+    let data = messages.next().await;
     assert_eq!(data["lsid"], "d");
+}
+
+#[tokio::test]
+async fn a_tail_ends_with_its_token() {
+    let world = World::new().await;
+    let sender = Sender::new(&world, "tool").await;
+    let mut messages = Messages::follow(&world, "since=0").await;
+    sender.send(&world, &session("a", 0)).await;
+    assert_eq!(messages.next().await["lsid"], "a");
+    messages.cursor().await;
+    world
+        .store
+        .set_enabled("reader", Enabled::No)
+        .await
+        .unwrap();
+    sender.send(&world, &session("b", 0)).await;
+    let rest = tokio::time::timeout(MESSAGE_WAIT, messages.body.next()).await;
+    assert!(rest.unwrap().is_none(), "the tail goes on");
 }

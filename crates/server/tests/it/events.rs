@@ -272,20 +272,20 @@ async fn every_fault_of_every_line_is_named_and_nothing_is_kept() {
     check(
         &sender.post(&world, "[{}\n,").await,
         expect![[r#"
-        400
-        {
-          "faults": [
+            400
             {
-              "field": "",
-              "code": "json",
-              "message": "EOF while parsing a value at line 2 column 1",
-              "line": 2
+              "faults": [
+                {
+                  "field": "",
+                  "code": "json",
+                  "message": "EOF while parsing a value at line 2 column 1",
+                  "line": 2
+                }
+              ],
+              "error": "invalid_body",
+              "message": "The request has 1 fault, and nothing of it was kept."
             }
-          ],
-          "error": "invalid_body",
-          "message": "The request has 1 faults, and nothing of it was kept."
-        }
-    "#]],
+        "#]],
     );
     assert_eq!(listed(&world, "").await, [Value::Null; 0]);
     assert_eq!(world.store.last_change().await.unwrap(), 0);

@@ -393,13 +393,13 @@ fn faulty_parameters_of_a_report_are_all_named() {
         &report(data, &faulty),
         data,
         expect![[r#"
-        exit 1
-        stderr: debrief: faulty parameters:
-        stderr:   format: `pdf` is not one of xml, json, ndjson, csv
-        stderr:   start_date: month 13 does not exist
-        stderr:   duration: is required
-        stderr:   limit: `rep` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID
-    "#]],
+            exit 2
+            stderr: debrief: faulty parameters:
+            stderr:   format: `pdf` is not one of xml, json, ndjson, csv
+            stderr:   start_date: month 13 does not exist
+            stderr:   duration: is required
+            stderr:   limit: `rep` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID
+        "#]],
     );
     check(
         &report(&data.join("none"), &ALL),
@@ -803,7 +803,7 @@ fn a_server_listens_on_the_loopback_and_answers_a_command_line_elsewhere() {
         refused.stderr
     );
     let faulty = ask(&login.id, &["--duration", "1"]);
-    assert_eq!((faulty.code, faulty.stdout.as_str()), (1, ""));
+    assert_eq!((faulty.code, faulty.stdout.as_str()), (2, ""));
     assert!(
         faulty.stderr.contains("start_date: expected one of"),
         "{}",

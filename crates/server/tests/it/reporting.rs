@@ -61,12 +61,12 @@ async fn every_faulty_parameter_is_named_at_once_inside_the_list() {
     check(
         &reply,
         expect![[r#"
-        200 text/xml; charset=utf-8
-        <?xml version="1.0" encoding="UTF-8"?>
-        <session_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
-        <error>format: `pdf` is not one of xml, json, ndjson, csv; start_date: a start and an end cannot be asked for together; end_time: a start and an end cannot be asked for together; limit: `queue:1` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID</error>
-        </session_list>
-    "#]],
+            200 text/xml; charset=utf-8
+            <?xml version="1.0" encoding="UTF-8"?>
+            <session_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
+            <error>format: `pdf` is not one of xml, json, ndjson, csv; start_date: a start and an end cannot be asked for together; end_time: a start and an end cannot be asked for together; duration: is required; limit: `queue:1` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID</error>
+            </session_list>
+        "#]],
     );
     let error = world
         .ask("start_date=2016-02-30&duration=-3&limit=")

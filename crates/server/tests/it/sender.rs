@@ -30,8 +30,11 @@ impl Sender {
         let account = world.store.account_by_client_id(&login.id).await.unwrap();
         let token = format!("the-token-of-{name}");
         let hash = TokenHash(Sha256::digest(&token).into());
-        let id = account.unwrap().id;
-        let issued = world.store.issue_token(id, hash, at(NOW), At::MAX).await;
+        let account = account.unwrap();
+        let issued = world
+            .store
+            .issue_token(&account, hash, at(NOW), At::MAX)
+            .await;
         assert!(issued.unwrap());
         Sender { token }
     }

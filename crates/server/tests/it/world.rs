@@ -95,11 +95,11 @@ impl World {
         let reader = world.login("reader", "reporting,recordings", &[]).await;
         let account = world.store.account_by_client_id(&reader.id).await.unwrap();
         let hash = TokenHash(Sha256::digest(READER).into());
-        let id = account.unwrap().id;
+        let account = account.unwrap();
         assert!(
             world
                 .store
-                .issue_token(id, hash, at(NOW), At::MAX)
+                .issue_token(&account, hash, at(NOW), At::MAX)
                 .await
                 .unwrap()
         );

@@ -124,17 +124,20 @@ fn end_tokens(db: &Connection, id: AccountId) -> Result<(), StoreError> {
 /// Keeps a token, and of the account's valid ones only the newest.
 pub(super) fn issue_token(
     db: &Connection,
-    id: AccountId,
+    account: &Account,
     token: TokenHash,
     now: At,
     expires: At,
 ) -> Result<(Verdict, bool), StoreError> {
+    let id = account.id;
     let issue = || -> rusqlite::Result<bool> {
-        let enabled: Option<i64> = db
-            .prepare_cached("SELECT enabled FROM account WHERE id = ?1")?
-            .query_row([id.0], |row| row.get(0))
-            .optional()?;
-        if enabled != Some(1) {
+        // The secret that was shown may have been renewed since it was looked at.
+        let is_valid = db
+            .prepare_cached(
+                "SELECT 1 FROM account WHERE id = ?1 AND enabled = 1 AND secret_hash = ?2",
+            )?
+            .exists(params![id.0, account.secret_hash])?;
+        if !is_valid {
             return Ok(false);
         }
         db.prepare_cached("DELETE FROM token WHERE account = ?1 AND expires <= ?2")?

@@ -71,7 +71,14 @@ fn sentence(code: Option<ErrorCode>) -> String {
 /// For calls whose transaction is surely undone, or that only read.
 pub(super) fn refused_or_corrupt(error: rusqlite::Error) -> StoreError {
     let code = error.sqlite_error_code();
-    if code.is_some_and(is_damage) {
+    // A value that is not what was written.
+    let is_unreadable = matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    );
+    if is_unreadable || code.is_some_and(is_damage) {
         let what = "the database file".into();
         return StoreError::Corrupt {
             what,

@@ -82,8 +82,20 @@ fn examine_one(
         };
         compare(standing.picks(db, &mut names), &actual, &mut faults);
     } else {
-        let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
-        examined.events = codec::events(&bytes, &lsid).map_err(corrupt)?;
+        let bytes = match events_of(db, place) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                examined.faults.push(error.to_string());
+                return Ok(examined);
+            }
+        };
+        match codec::events(&bytes, &lsid) {
+            Ok(events) => examined.events = events,
+            Err(error) => {
+                examined.faults.push(error.to_string());
+                return Ok(examined);
+            }
+        }
         let mut summary = Summary::default();
         examined
             .events

@@ -11,6 +11,9 @@ use super::{Verdict, Writer};
 use crate::codec::Facts;
 use crate::{Document, Import, StoreError};
 
+/// The highest number of a document that numbers given here go on from.
+const LSEQ_TOLD_MAX: i64 = 1 << 48;
+
 /// Adds documents, all or none.
 pub(super) fn import(
     writer: &mut Writer<'_>,
@@ -18,7 +21,6 @@ pub(super) fn import(
     now: At,
 ) -> Result<(Verdict, Import), StoreError> {
     let mut import = Import::default();
-    let change = writer.change + 1;
     for document in documents {
         let known = row(writer.db, &document.lsid)?;
         let facts = Facts::of_document(document);
@@ -38,10 +40,9 @@ pub(super) fn import(
             Some(_) => import.replaced += 1,
             None => import.fresh += 1,
         }
+        // A commit of its own each, for one session may come twice.
+        let change = writer.next_change();
         keep(writer, document, &facts, known.as_ref(), now, change).map_err(refused_or_corrupt)?;
-    }
-    if 0 < import.fresh + import.replaced {
-        writer.next_change();
     }
     Ok((Verdict::Keep, import))
 }
@@ -100,6 +101,10 @@ fn keep(
         None => {
             let place = new_place(db, start)?;
             let lseq = told.unwrap_or_else(|| writer.next_lseq());
+            // Numbers given later do not repeat those of documents, unless one is absurdly high.
+            if lseq < LSEQ_TOLD_MAX {
+                writer.lseq = writer.lseq.max(lseq);
+            }
             (place, lseq, Some(BTreeSet::new()))
         }
     };

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::append::{kind, known_name, name};
 use super::error::{corrupt, refused_or_corrupt};
 use super::upkeep::{counter, events_of};
+use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
-use crate::{Flow, Found, PAGE_SESSIONS_MAX, Reading, Silence, StoreError, Visit};
+use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Silence, StoreError, Visit};
 
 /// Reads one page in one short transaction.
 pub(super) fn page(
@@ -127,26 +128,17 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
             let rows = changes(db, after, bound)?;
             let is_last = rows.len() < PAGE_SESSIONS_MAX;
             after = rows.last().copied().unwrap_or(after);
-            let picks = match &reading.selection.filter {
-                Filter::All => None,
-                _ => Some(owners(db, reading)?),
-            };
             for (change, place) in rows {
-                if picks
-                    .as_ref()
-                    .map_or(Ok(true), |picks| is_picked(db, place, picks))?
-                {
+                if fits(db, place, &reading.selection.filter, &reading.members)? {
                     reading.queue.push_back((change, 0, place));
                 }
             }
+            // Where none fits the page ends here, and the next one goes on.
             reading.stage = if is_last {
                 Stage::Done
             } else {
                 Stage::Changes { after }
             };
-            if reading.queue.is_empty() && !is_last {
-                return fill(db, reading, Change(bound as u64));
-            }
         }
         Stage::Sources(sources) => {
             let window = match &reading.selection.which {
@@ -194,19 +186,39 @@ fn changes(db: &Connection, after: (i64, i64), bound: i64) -> rusqlite::Result<V
     rows.collect()
 }
 
-/// Whether any of the owners has the session now.
-fn is_picked(db: &Connection, place: i64, owners: &[(i64, i64)]) -> rusqlite::Result<bool> {
-    let mut statement = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM session s JOIN pick p ON p.kind = ?1 AND p.owner = ?2 \
-         AND p.at = s.start AND p.lseq = s.lseq AND p.place = s.place AND p.died IS NULL \
-         WHERE s.place = ?3)",
-    )?;
-    for (kind, owner) in owners {
-        if statement.query_row([*kind, *owner, place], |row| row.get(0))? {
-            return Ok(true);
-        }
+/// Whether a session fits a filter as it is now.
+fn fits(db: &Connection, place: i64, filter: &Filter, members: &Members) -> rusqlite::Result<bool> {
+    if *filter == Filter::All {
+        return Ok(true);
     }
-    Ok(false)
+    let (facts, origin): (Vec<u8>, i64) = db
+        .prepare_cached("SELECT facts, origin FROM session WHERE place = ?1")?
+        .query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let unreadable = |error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
+    };
+    let facts = Facts::read(&facts).map_err(unreadable)?;
+    let (owners, teams, site) = if origin == 1 {
+        facts.imported()
+    } else {
+        let summary = facts.summary().map_err(unreadable)?;
+        let owners = summary
+            .owner_ids()
+            .into_iter()
+            .map(ToString::to_string)
+            .collect();
+        let teams = summary.teams.iter().map(ToString::to_string).collect();
+        (owners, teams, summary.site_id().to_string())
+    };
+    let owned_by = |rep: &RepId| owners.iter().any(|owner| owner == rep.as_str());
+    Ok(match filter {
+        Filter::All => true,
+        Filter::OwnedBy(rep) => owned_by(rep),
+        Filter::OwnedByMemberOf(_) => members.0.iter().any(owned_by),
+        Filter::AnyTeam => !teams.is_empty(),
+        Filter::Team(id) => teams.iter().any(|team| team == id.as_str()),
+        Filter::Site(id) => site == id.as_str(),
+    })
 }
 
 fn refill(

@@ -37,9 +37,10 @@ pub(super) fn events_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>
             FORM_PLAIN => events.extend_from_slice(bytes),
             _ => {
                 let mut inflater = flate2::read::DeflateDecoder::new(bytes);
-                inflater
-                    .read_to_end(&mut events)
-                    .map_err(|_| rusqlite::Error::InvalidQuery)?;
+                inflater.read_to_end(&mut events).map_err(|error| {
+                    let kind = rusqlite::types::Type::Blob;
+                    rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
+                })?;
             }
         }
     }
@@ -67,8 +68,15 @@ pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, S
     let mut sessions = Vec::new();
     for (place, lsid, lseq, change) in rows {
         let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
-        let events = events_of(db, place).map_err(refused_or_corrupt)?;
-        let events = codec::events(&events, &lsid).map_err(corrupt)?;
+        let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
+        let events = match codec::events(&bytes, &lsid) {
+            Ok(events) => events,
+            Err(error) => {
+                // The others must not wait for it; `debrief verify` names it too.
+                tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be sealed");
+                continue;
+            }
+        };
         sessions.push(Unsealed {
             place,
             lseq: lseq as u64,
@@ -205,11 +213,21 @@ pub(super) fn directory(
     Ok((document.0 as u64, Arc::new(directory)))
 }
 
-/// Replaces the directory.
+/// Replaces the directory, if it has the expected version.
 pub(super) fn put_directory(
     writer: &mut Writer<'_>,
     directory: &Directory,
-) -> Result<(Verdict, u64), StoreError> {
+    expected: Option<u64>,
+) -> Result<(Verdict, Option<u64>), StoreError> {
+    let current: Option<i64> = writer
+        .db
+        .query_row("SELECT version FROM directory", [], |row| row.get(0))
+        .optional()
+        .map_err(refused_or_corrupt)?;
+    let current = current.unwrap_or(0) as u64;
+    if expected.is_some_and(|expected| expected != current) {
+        return Ok((Verdict::Discard, None));
+    }
     let document = codec::directory_bytes(directory);
     // The commit's number is the version: it grows for ever, whatever else is replaced.
     let version = writer.next_change();
@@ -222,7 +240,7 @@ pub(super) fn put_directory(
         Ok(())
     };
     put().map_err(refused_or_corrupt)?;
-    Ok((Verdict::Keep, version as u64))
+    Ok((Verdict::Keep, Some(version as u64)))
 }
 
 /// Notes that a representative is logged in; one who was not begins anew.
@@ -272,17 +290,17 @@ pub(super) fn presences(db: &Connection, now: At) -> Result<Vec<Presence>, Store
 
 /// Writes the entries of the access log that wait.
 pub(super) fn write_accesses(db: &Connection, accesses: &Accesses) -> rusqlite::Result<()> {
-    if !accesses.any.swap(false, Ordering::Relaxed) {
+    if !accesses.any.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let entries = match accesses.pending.lock() {
-        Ok(mut pending) => std::mem::take(&mut *pending),
-        Err(_) => return Ok(()),
+    let Ok(mut pending) = accesses.pending.lock() else {
+        return Ok(());
     };
+    pending.n_written = pending.entries.len();
     let mut insert = db.prepare_cached(
         "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for entry in entries {
+    for entry in &pending.entries {
         insert.execute(params![
             entry.at.millis(),
             entry.who,
