@@ -3,13 +3,13 @@
 //! Pure and total, so that late, repeated and reordered events need no code of their own: events
 //! are sorted by time, then by arrival, and each counts once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::session::{Rank, Role};
 use crate::summary::new_owner;
 use crate::{
-    ActorKind, At, CustomAttribute, Customer, CustomerEntry, Event, EventId, EventType, Lsid,
-    Person, RecordingKind, Recordings, RepEntry, Session, SessionContext, SiteId, State,
+    ActorKind, At, CodeName, CustomAttribute, Customer, CustomerEntry, Event, EventId, EventType,
+    Lsid, Person, RecordingKind, Recordings, RepEntry, Session, SessionContext, SiteId, State,
     SurveyEntry, TeamEntry,
 };
 
@@ -144,19 +144,18 @@ fn external_key(events: &[Event]) -> String {
 /// The latest value of each custom field, in order of first mention.
 fn custom_attributes(events: &[Event]) -> Vec<CustomAttribute> {
     let mut attributes: Vec<CustomAttribute> = Vec::new();
+    let mut places: HashMap<&CodeName, usize> = HashMap::new();
     let contexts = events.iter().filter_map(|event| event.session.as_deref());
     for attribute in contexts.flat_map(|context: &SessionContext| &context.custom_attributes) {
-        match attributes
-            .iter_mut()
-            .find(|known| known.code_name == attribute.code_name)
-        {
-            Some(known) => {
-                known.value.clone_from(&attribute.value);
-                if attribute.display_name.is_some() {
-                    known.display_name.clone_from(&attribute.display_name);
-                }
-            }
-            None => attributes.push(attribute.clone()),
+        let Some(&place) = places.get(&attribute.code_name) else {
+            places.insert(&attribute.code_name, attributes.len());
+            attributes.push(attribute.clone());
+            continue;
+        };
+        let known = &mut attributes[place];
+        known.value.clone_from(&attribute.value);
+        if attribute.display_name.is_some() {
+            known.display_name.clone_from(&attribute.display_name);
         }
     }
     attributes
@@ -184,20 +183,19 @@ fn recordings(events: &[Event]) -> Recordings {
 /// told of one there is an entry without a name.
 fn customers(events: &[Event]) -> Vec<CustomerEntry> {
     let mut found: Vec<Customer> = Vec::new();
+    let mut numbers = HashSet::new();
     for customer in events.iter().filter_map(|event| event.customer.as_deref()) {
-        if found
-            .iter()
-            .all(|known| known.gsnumber != customer.gsnumber)
-        {
+        if numbers.insert(customer.gsnumber) {
             found.push(customer.clone());
         }
     }
     for actor in actors(events, ActorKind::Customer) {
-        if found.iter().all(|known| known.gsnumber != actor.gsnumber) {
-            let name = actor.name.clone().unwrap_or_default();
+        if numbers.insert(actor.gsnumber) {
+            let username = actor.name.clone().unwrap_or_default();
+            let gsnumber = actor.gsnumber;
             found.push(Customer {
-                gsnumber: actor.gsnumber,
-                username: name,
+                gsnumber,
+                username,
                 ..Customer::default()
             });
         }
@@ -227,11 +225,12 @@ fn reps(events: &[Event], until: At) -> Vec<RepEntry> {
         .filter(|event| event.kind == EventType::ConferenceOwnerChanged)
         .filter_map(new_owner)
         .collect();
+    let ever: HashSet<u32> = owners.iter().copied().collect();
     let role = |gsnumber: u32| {
         if owners.last() == Some(&gsnumber) {
             return Role::PrimaryOwner;
         }
-        if owners.contains(&gsnumber) {
+        if ever.contains(&gsnumber) {
             Role::Owner
         } else {
             Role::Member
@@ -246,11 +245,12 @@ fn reps(events: &[Event], until: At) -> Vec<RepEntry> {
     };
 
     let mut found: Vec<RepEntry> = Vec::new();
+    let mut numbers = HashSet::new();
     for joined in events
         .iter()
         .filter_map(|event| event.representative.as_deref())
     {
-        if found.iter().all(|known| known.gsnumber != joined.gsnumber) {
+        if numbers.insert(joined.gsnumber) {
             found.push(entry(
                 joined.gsnumber,
                 Person::Joined(Box::new(joined.clone())),
@@ -258,7 +258,7 @@ fn reps(events: &[Event], until: At) -> Vec<RepEntry> {
         }
     }
     for actor in actors(events, ActorKind::Representative) {
-        if found.iter().all(|known| known.gsnumber != actor.gsnumber) {
+        if numbers.insert(actor.gsnumber) {
             let name = actor.name.clone().unwrap_or_default();
             found.push(entry(actor.gsnumber, Person::Mentioned { name }));
         }

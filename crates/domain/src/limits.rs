@@ -24,6 +24,8 @@ pub const CUSTOM_ATTRIBUTES_MAX: usize = 200;
 pub const RECORDING_INSTANCES_MAX: u32 = 1_000;
 /// Events of one session.
 pub const SESSION_EVENTS_MAX: u64 = 1_000_000;
+/// Bytes of the events of one session, as they are kept.
+pub const SESSION_BYTES_MAX: u64 = 256 << 20;
 /// Events of one batch.
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// Sessions named by one `lsids` parameter.

@@ -30,7 +30,7 @@ pub mod limits {
     /// Bytes of one session.
     pub const SESSION_BYTES_MAX: u64 = 128 << 20;
     /// Elements in one session.
-    pub const SESSION_ELEMENTS_MAX: u64 = 8_000_000;
+    pub const SESSION_ELEMENTS_MAX: u64 = 4_000_000;
     /// Elements around an element, and itself.
     pub const DEPTH_MAX: usize = 64;
     /// Attributes of one element.

@@ -250,6 +250,9 @@ pub(crate) struct Facts {
     pub(crate) digest: Vec<u8>,
     #[prost(uint64, tag = "12")]
     pub(crate) n_events: u64,
+    /// Bytes of its events.
+    #[prost(uint64, tag = "13")]
+    pub(crate) n_bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -625,7 +628,7 @@ fn survey_in(wire: Survey) -> d::Survey {
 
 impl Facts {
     /// The facts of a session made of events.
-    pub(crate) fn of_summary(summary: &d::Summary, n_events: u64) -> Facts {
+    pub(crate) fn of_summary(summary: &d::Summary, n_events: u64, n_bytes: u64) -> Facts {
         let millis = |at: Option<d::At>| at.map(d::At::millis);
         let joined = summary.joined.iter();
         Facts {
@@ -649,6 +652,7 @@ impl Facts {
             site: summary.site.as_ref().map(|(_, id)| id.as_str().into()),
             site_at: summary.site.as_ref().map_or(0, |(at, _)| at.millis()),
             n_events,
+            n_bytes,
             ..Facts::default()
         }
     }

@@ -164,7 +164,7 @@ pub enum ConflictKind {
     IdTaken,
     /// Its session was imported as a finished document and takes no events.
     SessionImported,
-    /// Its session has as many events as a session may have.
+    /// Its session has as many events, or as many bytes of them, as a session may have.
     SessionFull,
 }
 

@@ -10,7 +10,7 @@ use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::Event;
-use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_EVENTS_MAX};
+use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
 use debrief_store::{Append, Conflict, ConflictKind, Flow};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -308,7 +308,8 @@ fn contradiction(conflicts: &[Conflict], lines: &[usize]) -> ApiError {
                 "lsid",
                 "session_full",
                 format!(
-                    "names a session with SESSION_EVENTS_MAX events, which is {SESSION_EVENTS_MAX}"
+                    "names a session at SESSION_EVENTS_MAX, which is {SESSION_EVENTS_MAX} events, or \
+                     SESSION_BYTES_MAX, which is {SESSION_BYTES_MAX}"
                 ),
             ),
         };

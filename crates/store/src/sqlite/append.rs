@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use debrief_domain::limits::SESSION_EVENTS_MAX;
+use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
 use debrief_domain::{At, Event, Lsid, RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
@@ -268,12 +268,16 @@ fn add(
     };
     let before = summary.clone();
     let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
+    let mut n_bytes = row.as_ref().map_or(0, |row| row.facts.n_bytes);
     let mut bytes = Vec::new();
     for (event_idx, event) in events {
         let event_idx = *event_idx;
         let encoded = event_bytes(event);
         match know(db, account, event, &encoded).map_err(refused_or_corrupt)? {
-            Known::Fresh if SESSION_EVENTS_MAX <= n_events => {
+            Known::Fresh
+                if SESSION_EVENTS_MAX <= n_events
+                    || SESSION_BYTES_MAX < n_bytes + encoded.len() as u64 =>
+            {
                 conflicts.push(Conflict {
                     event_idx,
                     kind: ConflictKind::SessionFull,
@@ -282,6 +286,7 @@ fn add(
             Known::Fresh => {
                 appended.fresh += 1;
                 n_events += 1;
+                n_bytes += encoded.len() as u64;
                 summary.absorb(event);
                 bytes.extend_from_slice(&encoded);
             }
@@ -301,6 +306,7 @@ fn add(
         before,
         summary,
         n_events,
+        n_bytes,
         now,
         change,
     };
@@ -350,6 +356,7 @@ struct Grown<'a> {
     before: Summary,
     summary: Summary,
     n_events: u64,
+    n_bytes: u64,
     now: At,
     change: i64,
 }
@@ -360,7 +367,7 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     let start = grown.summary.start().unwrap_or(grown.now).secs();
     let ended = grown.summary.ended.map(At::secs);
     let state = i64::from(ended.is_some());
-    let facts = Facts::of_summary(&grown.summary, grown.n_events).bytes();
+    let facts = Facts::of_summary(&grown.summary, grown.n_events, grown.n_bytes).bytes();
     let site_before = grown.before.site_id();
     let site = grown.summary.site_id();
     let after = standing(&grown.summary, &site, start, ended).picks(db, writer.names)?;

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::*;
+use crate::ConflictKind;
 use crate::conformance::{append, read, session, started};
 use crate::{Store, conformance};
 use debrief_domain::Filter;
+use debrief_domain::limits::SESSION_BYTES_MAX;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,6 +142,45 @@ fn a_full_disk_refuses_the_batch_and_damages_nothing() {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(check, "ok");
+}
+
+#[test]
+fn a_session_has_at_most_so_many_bytes_of_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let long = |n: u64| {
+        let id = format!("e{n}");
+        let mut event = conformance::event(&id, "a", 1, debrief_domain::EventType::ChatMessage);
+        // Sixteen at the limit: ids of one length make events of one length.
+        event.body = Some(debrief_domain::Body::Text(
+            "x".repeat((SESSION_BYTES_MAX / 16) as usize),
+        ));
+        event
+    };
+    let mut n_kept = 0;
+    loop {
+        let events = vec![long(n_kept)];
+        match block_on(store.append(AccountId(1), events, conformance::at(0))).unwrap() {
+            Append::Done(_) => n_kept += 1,
+            Append::Conflicts(conflicts) => {
+                assert_eq!(conflicts[0].kind, ConflictKind::SessionFull);
+                break;
+            }
+        }
+    }
+    // Each takes a few bytes more than a sixteenth, so the sixteenth is one too many.
+    assert_eq!(n_kept, 15);
+    let short = vec![conformance::event(
+        "s",
+        "a",
+        1,
+        debrief_domain::EventType::ChatMessage,
+    )];
+    assert_eq!(
+        block_on(append(&store, short)),
+        (1, 0),
+        "what fits is still taken"
+    );
 }
 
 #[test]
