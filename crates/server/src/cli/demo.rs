@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::demo::{Plan, directory, sessions};
 use crate::sweep::{lapse_all, seal_all};
+use crate::wire::event::{parse, to_json};
 
 /// Sessions of the demo organisation unless told otherwise.
 pub(crate) const DEMO_SESSIONS: u32 = 2_000;
@@ -78,7 +79,22 @@ pub(crate) async fn fill(
     Ok(n_fresh)
 }
 
+/// The events as the event API takes them: written as JSON, and read with all its checks.
+fn through_the_wire(events: &[Event]) -> anyhow::Result<Vec<Event>> {
+    let read = |event: &Event| {
+        parse(&to_json(event)).map_err(|faults| {
+            let told = faults.first().map(|f| format!("{} {}", f.field, f.message));
+            anyhow::anyhow!(
+                "an event of the demo is faulty: {}",
+                told.unwrap_or_default()
+            )
+        })
+    };
+    events.iter().map(read).collect()
+}
+
 async fn append(store: &Store, events: Vec<Event>, clock: &Clock) -> anyhow::Result<u64> {
+    let events = through_the_wire(&events)?;
     // The demo is heard at the time it tells of: what broke off long ago has long been silent.
     let last = events.iter().map(|event| event.at).max();
     let heard = last.map_or(clock.now(), |last| last.min(clock.now()));
