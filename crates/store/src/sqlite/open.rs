@@ -11,7 +11,7 @@ use super::error::refused_or_corrupt;
 use crate::StoreError;
 
 /// The formats, oldest first: each script changes the one before it.
-const FORMATS: &[&str] = &[include_str!("schema.sql")];
+const FORMATS: &[&str] = &[include_str!("schema.sql"), include_str!("format2.sql")];
 
 /// The file's name in the data directory.
 const FILE: &str = "archive.sqlite";
