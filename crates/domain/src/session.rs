@@ -1,8 +1,8 @@
 //! A session as a report shows it: what [`crate::fold()`] makes of events.
 
 use crate::{
-    ActorKind, At, CustomAttribute, Customer, Event, Joined, JumpGroup, Lsid, Named, SiteId,
-    Survey, TeamRef,
+    ActorKind, At, CustomAttribute, Customer, Event, Joined, JumpGroup, Lsid, Named, Recording,
+    RecordingKind, SiteId, Survey, TeamRef,
 };
 
 /// How far a session has come.
@@ -42,7 +42,7 @@ pub struct Session {
     pub external_key: String,
     /// Values of custom fields, in order of first mention.
     pub custom_attributes: Vec<CustomAttribute>,
-    /// Which recordings its events tell of.
+    /// Which recordings its events tell of, and those that are there besides.
     pub recordings: Recordings,
     /// Files transferred.
     pub n_file_transfers: u64,
@@ -93,6 +93,23 @@ pub struct Recordings {
     pub show_my_screen: Vec<u32>,
     /// Command shell instances, ascending.
     pub command_shell: Vec<u32>,
+}
+
+impl Recordings {
+    /// Adds one that is there although no event tells of it.
+    pub fn add(&mut self, recording: Recording) {
+        let instances = match recording.kind {
+            RecordingKind::Session => {
+                self.session = Some(());
+                return;
+            }
+            RecordingKind::ShowMyScreen => &mut self.show_my_screen,
+            RecordingKind::CommandShell => &mut self.command_shell,
+        };
+        if let Err(idx) = instances.binary_search(&recording.instance) {
+            instances.insert(idx, recording.instance);
+        }
+    }
 }
 
 /// A customer of the session.

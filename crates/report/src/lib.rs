@@ -20,7 +20,9 @@ pub use ask::{Fault, Faults, PARAMETERS, Params, Query, ReportKind, ask};
 pub use column::{COLUMNS, Column, Kind};
 pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};
-pub use link::{DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, Verdict};
+pub use link::{
+    DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, SignedLink, Verdict,
+};
 pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use time::{iso, parse_iso};

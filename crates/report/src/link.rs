@@ -35,14 +35,23 @@ impl LinkTarget {
         }
     }
 
+    const ALL: [LinkTarget; 4] = [
+        LinkTarget::Chat,
+        LinkTarget::Recording(RecordingKind::Session),
+        LinkTarget::Recording(RecordingKind::ShowMyScreen),
+        LinkTarget::Recording(RecordingKind::CommandShell),
+    ];
+
     fn from_tag(tag: u8) -> Option<LinkTarget> {
-        let all = [
-            LinkTarget::Chat,
-            LinkTarget::Recording(RecordingKind::Session),
-            LinkTarget::Recording(RecordingKind::ShowMyScreen),
-            LinkTarget::Recording(RecordingKind::CommandShell),
-        ];
-        all.into_iter().find(|target| target.tag() == tag)
+        LinkTarget::ALL
+            .into_iter()
+            .find(|target| target.tag() == tag)
+    }
+
+    fn parse(name: &str) -> Option<LinkTarget> {
+        LinkTarget::ALL
+            .into_iter()
+            .find(|target| target.name() == name)
     }
 }
 
@@ -200,44 +209,106 @@ impl Links {
         }
     }
 
-    /// HMAC-SHA256 over session, kind, instance, account and expiry.
     fn mac(&self, lsid: &str, target: LinkTarget, instance: u32) -> Hmac<Sha256> {
-        let mut mac = self.key.0.clone();
-        mac.update(lsid.as_bytes());
-        mac.update(&[0, target.tag()]);
-        mac.update(&instance.to_le_bytes());
-        mac.update(&self.expires.to_le_bytes());
-        mac.update(self.account.as_bytes());
-        mac
+        self.key
+            .mac(lsid, target, instance, &self.account, self.expires)
     }
+}
 
-    /// Judges a signature in hexadecimal, in constant time, as of `now` in UNIX seconds.
-    pub fn judge(
+impl LinkKey {
+    /// HMAC-SHA256 over session, kind, instance, account and expiry.
+    fn mac(
         &self,
         lsid: &str,
         target: LinkTarget,
         instance: u32,
-        signature: &str,
-        now: i64,
-    ) -> Verdict {
+        account: &str,
+        expires: i64,
+    ) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(lsid.as_bytes());
+        mac.update(&[0, target.tag()]);
+        mac.update(&instance.to_le_bytes());
+        mac.update(&expires.to_le_bytes());
+        mac.update(account.as_bytes());
+        mac
+    }
+
+    /// Judges an address, in constant time, as of `now` in UNIX seconds.
+    pub fn judge(&self, link: &SignedLink, now: i64) -> Verdict {
+        let signature = &link.signature;
         let given: Option<Vec<u8>> = (0..signature.len() / 2)
             .map(|idx| signature.get(2 * idx..2 * idx + 2))
             .map(|pair| pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()))
             .collect();
-        let genuine = given.is_some_and(|given| {
-            given.len() == SIGNATURE_BYTES
-                && self
-                    .mac(lsid, target, instance)
-                    .verify_truncated_left(&given)
-                    .is_ok()
-        });
-        if !genuine {
+        let mac = self.mac(
+            &link.lsid,
+            link.target,
+            link.instance,
+            &link.account,
+            link.expires,
+        );
+        let is_genuine = signature.len() == 2 * SIGNATURE_BYTES
+            && given.is_some_and(|given| mac.verify_truncated_left(&given).is_ok());
+        if !is_genuine {
             return Verdict::Altered;
         }
-        if self.expires != 0 && self.expires < now {
+        if link.expires != 0 && link.expires < now {
             return Verdict::Expired;
         }
         Verdict::Genuine
+    }
+}
+
+/// What an address says, not yet believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedLink {
+    /// The session.
+    pub lsid: String,
+    /// What it leads to.
+    pub target: LinkTarget,
+    /// Which instance of that.
+    pub instance: u32,
+    /// The account it was made for.
+    pub account: String,
+    expires: i64,
+    signature: String,
+}
+
+impl SignedLink {
+    /// Reads the parameter `lsid` of an address: `l=…;h=…;t=sd;m=…;i=…;a=…;e=…`. None when
+    /// anything is missing, or there twice.
+    pub fn parse(text: &str) -> Option<SignedLink> {
+        let mut fields: [Option<&str>; 7] = [None; 7];
+        for pair in text.split(';') {
+            let (name, value) = pair.split_once('=')?;
+            let idx = ["l", "h", "t", "m", "i", "a", "e"]
+                .iter()
+                .position(|known| *known == name)?;
+            if fields[idx].replace(value).is_some() {
+                return None;
+            }
+        }
+        let [
+            Some(lsid),
+            Some(signature),
+            Some("sd"),
+            Some(target),
+            Some(instance),
+            Some(account),
+            Some(expires),
+        ] = fields
+        else {
+            return None;
+        };
+        Some(SignedLink {
+            lsid: lsid.into(),
+            target: LinkTarget::parse(target)?,
+            instance: instance.parse().ok()?,
+            account: account.into(),
+            expires: expires.parse().ok()?,
+            signature: signature.into(),
+        })
     }
 }
 
@@ -436,30 +507,45 @@ mod tests {
             .write("abc", &pack(&[address(Action::View)]), &mut out)
             .unwrap();
         let text = String::from_utf8(out).unwrap();
-        let signature = text
-            .split("h%3D")
-            .nth(1)
-            .unwrap()
-            .split("%3B")
-            .next()
-            .unwrap();
-        assert_eq!(signature.len(), 40);
+        let told = text.split("lsid=").nth(1).unwrap().split('&').next();
+        let told = told.unwrap().replace("%3D", "=").replace("%3B", ";");
+        let link = SignedLink::parse(&told).unwrap();
+        assert_eq!(link.signature.len(), 40);
         assert!(
             text.ends_with("%3Ba%3Da1%3Be%3D2000&amp;dl_action=chat&amp;view=1"),
             "{text}"
         );
-        let judge = |lsid, now| links().judge(lsid, LinkTarget::Chat, 0, signature, now);
-        assert_eq!(judge("abc", 2_000), Verdict::Genuine);
-        assert_eq!(judge("abc", 2_001), Verdict::Expired);
-        assert_eq!(judge("abd", 2_000), Verdict::Altered);
-        let short = links().judge("abc", LinkTarget::Chat, 0, &signature[..38], 2_000);
-        assert_eq!(short, Verdict::Altered);
-        let other_account = Links {
-            account: "a2".into(),
-            ..links()
-        };
-        let verdict = other_account.judge("abc", LinkTarget::Chat, 0, signature, 2_000);
-        assert_eq!(verdict, Verdict::Altered);
+        let judge = |link: &SignedLink, now| links().key.judge(link, now);
+        assert_eq!(judge(&link, 2_000), Verdict::Genuine);
+        assert_eq!(judge(&link, 2_001), Verdict::Expired);
+        let altered = [
+            told.replace("l=abc", "l=abd"),
+            told.replace("m=chat", "m=session"),
+            told.replace("i=0", "i=1"),
+            told.replace("a=a1", "a=a2"),
+            told.replace("e=2000", "e=2001"),
+            told.replace("e=2000", "e=0"),
+            told.replace("h=", "h=00"),
+            told.replace(&link.signature, &link.signature[..38]),
+            told.replace(&link.signature, &format!("é{}", &link.signature[2..])),
+            told.replace(&link.signature, ""),
+        ];
+        for text in altered {
+            let link = SignedLink::parse(&text).unwrap();
+            assert_eq!(judge(&link, 1), Verdict::Altered, "{text}");
+        }
+        for text in [
+            "",
+            "l=abc",
+            &told.replace("t=sd", "t=xx"),
+            &told.replace("m=chat", "m=all"),
+            &told.replace("i=0", "i=-1"),
+            &told.replace("e=2000", "e=soon"),
+            &format!("{told};l=abc"),
+            &format!("{told};x=1"),
+        ] {
+            assert_eq!(SignedLink::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use debrief_domain::{At, Directory};
 use debrief_report::{DefinesCustomFields, LinkKey, Links, RecordingsView};
-use debrief_store::{Account, AccountId, Store};
+use debrief_store::{Account, AccountId, Files, Store};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, TAILS_MAX};
+use crate::http::{BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, TAILS_MAX, UPLOADS_MAX};
 use crate::random;
 
 /// The running program, shared by all that it does.
@@ -24,8 +24,10 @@ pub struct App(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    files: Files,
     config: Config,
     clock: Clock,
+    uploads: Semaphore,
     link_key: LinkKey,
     /// Each with its name and value, as a refusal tells them.
     limits: Vec<(String, Limiter)>,
@@ -71,7 +73,12 @@ pub struct TooMany {
 
 impl App {
     /// Puts the program together. Makes the secret that signs links on the first start.
-    pub async fn new(store: Store, config: Config, clock: Clock) -> anyhow::Result<App> {
+    pub async fn new(
+        store: Store,
+        files: Files,
+        config: Config,
+        clock: Clock,
+    ) -> anyhow::Result<App> {
         let secret = store.link_secret(random::bytes()?).await?;
         let (second, hour) = (config.requests_per_second, config.requests_per_hour);
         let limit = |name: &str, n: u32, quota: fn(NonZeroU32) -> Quota| {
@@ -85,8 +92,10 @@ impl App {
         let limits = limits.into_iter().flatten().collect();
         Ok(App(Arc::new(Inner {
             store,
+            files,
             config,
             clock,
+            uploads: Semaphore::new(UPLOADS_MAX),
             link_key: LinkKey::new(&secret),
             limits,
             failures: Mutex::new(HashMap::new()),
@@ -100,6 +109,26 @@ impl App {
     /// The archive.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// The recordings' bytes.
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// Permits to receive a recording.
+    pub(crate) fn uploads(&self) -> &Semaphore {
+        &self.0.uploads
+    }
+
+    /// The key that signs links.
+    pub(crate) fn link_key(&self) -> &LinkKey {
+        &self.0.link_key
+    }
+
+    /// The clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
     }
 
     /// The configuration.

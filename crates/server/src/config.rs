@@ -84,6 +84,24 @@ pub const KEYS: &[Key] = &[
         about: "How long a client may take no bytes before it is cut off.",
     },
     Key {
+        name: "recordings_url",
+        default: "",
+        about: "Where recordings are kept. Empty: the directory `recordings` of the data \
+                directory. Otherwise `s3://bucket/prefix`, `gs://bucket/prefix`, \
+                `az://container/prefix` or `file:///directory`; credentials and endpoints come \
+                from the environment, such as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT`.",
+    },
+    Key {
+        name: "recording_bytes_max",
+        default: "68719476736",
+        about: "Bytes of one recording.",
+    },
+    Key {
+        name: "upload_expires",
+        default: "7d",
+        about: "How long an upload that broke off may be gone on with.",
+    },
+    Key {
         name: "log",
         default: "info",
         about: "What is logged: `error`, `warn`, `info`, `debug`, or a `tracing` filter.",
@@ -154,12 +172,33 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Patience with a silent client.
     pub stall_timeout: Duration,
+    /// Where recordings are kept; empty is a directory of the data directory.
+    pub recordings_url: String,
+    /// What the environment says of the object store.
+    pub object_options: ObjectOptions,
+    /// Bytes of one recording.
+    pub recording_bytes_max: u64,
+    /// How long an upload may rest.
+    pub upload_expires: Duration,
     /// What is logged.
     pub log: String,
     /// How it is logged.
     pub log_format: LogFormat,
     values: BTreeMap<&'static str, (String, Origin)>,
 }
+
+/// Credentials and endpoints of an object store. They are never shown.
+#[derive(Clone, Default)]
+pub struct ObjectOptions(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for ObjectOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ObjectOptions({} not shown)", self.0.len())
+    }
+}
+
+/// What names in the environment that are for the object store begin with.
+const OBJECT_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// Every faulty key at once.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +235,12 @@ impl Config {
                 Err(message) => faults = message,
             }
         }
+        let mut object_options = ObjectOptions::default();
         for (name, value) in environment {
+            if OBJECT_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+                object_options.0.push((name.to_ascii_lowercase(), value));
+                continue;
+            }
             let name = name.strip_prefix("DEBRIEF_").map(str::to_ascii_lowercase);
             if let Some(key) = name.as_deref().and_then(known) {
                 values.insert(key, (value, Origin::Environment));
@@ -206,7 +250,10 @@ impl Config {
             values.insert(key, (value.clone(), Origin::Flag));
         }
         match Config::build(values) {
-            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(config) if faults.is_empty() => Ok(Config {
+                object_options,
+                ..config
+            }),
             Ok(_) => Err(ConfigError(faults)),
             Err(ConfigError(more)) => Err(ConfigError(faults + &more)),
         }
@@ -264,6 +311,14 @@ impl Config {
                 networks.map(|text| network(text).ok()).collect()
             }),
             stall_timeout: read.parse("stall_timeout", DURATION, duration),
+            recordings_url: read.parse("recordings_url", "a URL of an object store", |text| {
+                let schemes = ["s3://", "gs://", "az://", "file:///"];
+                let is_url = schemes.iter().any(|scheme| text.starts_with(scheme));
+                (text.is_empty() || is_url).then(|| text.to_owned())
+            }),
+            object_options: ObjectOptions::default(),
+            recording_bytes_max: read.parse("recording_bytes_max", NUMBER, |t| t.parse().ok()),
+            upload_expires: read.parse("upload_expires", DURATION, duration),
             log: read.parse("log", "a filter", |text| Some(text.to_owned())),
             log_format: read.parse("log_format", "text or json", |text| match text {
                 "text" => Some(LogFormat::Text),

@@ -18,6 +18,7 @@ use axum::routing::{get, post, put};
 use crate::app::App;
 
 pub use caller::Peer;
+pub(crate) use error::log_chain;
 pub(crate) use serve::serve;
 pub(crate) use tail::TAILS_MAX;
 

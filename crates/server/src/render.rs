@@ -261,15 +261,19 @@ impl Making {
             Found::Live {
                 lseq,
                 events,
+                recordings,
                 silence,
             } => {
                 let moment = match silence {
                     Silence::Heard => Moment::Now(self.now),
                     Silence::Lapsed => Moment::Silent,
                 };
-                let Some(session) = fold(lseq, events, moment) else {
+                let Some(mut session) = fold(lseq, events, moment) else {
                     return Err(StoreError::corrupt("a session without events"));
                 };
+                for recording in recordings {
+                    session.recordings.add(recording);
+                }
                 let parts = session_parts(&session, &self.directory);
                 self.n_replaced += parts.n_replaced;
                 answer

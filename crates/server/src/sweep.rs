@@ -3,14 +3,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use debrief_domain::{At, Directory, Moment, fold};
-use debrief_report::{Level, Sealer, session_parts};
-use debrief_store::{SealedBody, Store, StoreError, Unsealed};
+use debrief_domain::{At, Directory, Moment, Recording, fold};
+use debrief_report::{Level, Parts, Sealed, Sealer, session_parts};
+use debrief_store::{Material, ObjectError, SealedBody, Store, StoreError, Unsealed};
+use futures::TryStreamExt as _;
 use tokio::time::MissedTickBehavior;
 
 use crate::app::App;
+use crate::http::log_chain;
 
 /// How often the sweeper looks.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
@@ -22,6 +24,8 @@ const LAPSE_SESSIONS_MAX: usize = 1_000;
 pub(crate) const REPORT_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often the horizon of reports moves.
 const HORIZON_EVERY: Duration = Duration::from_secs(600);
+/// How often files that uploads left behind are looked for.
+const FILES_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Sweeps until the program ends, whatever happens to one sweeper.
 pub(crate) async fn keep_running(app: App) {
@@ -39,6 +43,7 @@ pub(crate) async fn run(app: App) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut horizons: VecDeque<u64> = VecDeque::new();
     let mut since_horizon = HORIZON_EVERY;
+    let mut since_files = FILES_EVERY;
     loop {
         ticks.tick().await;
         if let Err(error) = sweep(&app).await {
@@ -50,6 +55,17 @@ pub(crate) async fn run(app: App) {
             if let Err(error) = move_horizon(&app, &mut horizons).await {
                 tracing::error!(%error, "old index entries could not be forgotten");
             }
+        }
+        since_files += SWEEP_EVERY;
+        if FILES_EVERY <= since_files {
+            since_files = Duration::ZERO;
+            // A slow object store must not keep sessions from being sealed.
+            let app = app.clone();
+            tokio::spawn(async move {
+                if let Err(error) = sweep_files(&app).await {
+                    log_chain(&error);
+                }
+            });
         }
     }
 }
@@ -108,17 +124,74 @@ pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
 fn seal(unsealed: Vec<Unsealed>, version: u64, directory: &Arc<Directory>) -> Vec<SealedBody> {
     let mut sealer = Sealer::new(Level::Keep);
     let seal = |unsealed: Unsealed| {
-        // Only closed sessions are here: without an end they have lapsed.
-        let session = fold(unsealed.lseq, unsealed.events, Moment::Silent)?;
-        let body = sealer.seal(&session_parts(&session, directory));
+        let parts = parts(unsealed.lseq, unsealed.material, &unsealed.recordings, directory)?;
         Some(SealedBody {
             place: unsealed.place,
             change: unsealed.change,
             names: version,
-            body,
+            body: sealer.seal(&parts),
         })
     };
     unsealed.into_iter().filter_map(seal).collect()
+}
+
+/// A closed session as it is to be kept; none when its bytes are damaged.
+pub(crate) fn parts(
+    lseq: u64,
+    material: Material,
+    recordings: &[Recording],
+    directory: &Directory,
+) -> Option<Parts> {
+    match material {
+        Material::Events(events) => {
+            // Only closed sessions are sealed: without an end they have lapsed.
+            let mut session = fold(lseq, events, Moment::Silent)?;
+            for recording in recordings {
+                session.recordings.add(*recording);
+            }
+            Some(session_parts(&session, directory))
+        }
+        Material::Document(body) => {
+            let opened = Sealed::parse(&body).and_then(|sealed| sealed.open());
+            if let Err(error) = &opened {
+                tracing::error!(%error, "an imported session cannot be sealed again");
+            }
+            let mut parts = opened.ok()?;
+            parts.add_recordings(recordings);
+            Some(parts)
+        }
+    }
+}
+
+/// Deletes what uploads left behind: objects that belong to no recording, and files that nobody
+/// adds to any more.
+pub async fn sweep_files(app: &App) -> Result<(), ObjectError> {
+    let files = app.files();
+    let now = SystemTime::from(app.clock());
+    let staging = files.staging.clone();
+    let expires = app.config().upload_expires;
+    let swept = tokio::task::spawn_blocking(move || staging.sweep(now, expires)).await;
+    match swept {
+        Ok(Ok(0)) => {}
+        Ok(Ok(n_deleted)) => tracing::info!(n_deleted, "uploads that nobody went on with are gone"),
+        Ok(Err(error)) => tracing::error!(%error, "uploads could not be looked through"),
+        Err(error) => tracing::error!(%error, "uploads could not be looked through"),
+    }
+    let mut old = files.objects.old(now);
+    while let Some(names) = old.try_next().await? {
+        let strangers = match app.store().strangers(names).await {
+            Ok(strangers) => strangers,
+            Err(error) => {
+                tracing::error!(%error, "objects could not be compared with the archive");
+                return Ok(());
+            }
+        };
+        for name in strangers {
+            tracing::info!(object = name, "object {name} belongs to no recording: deleted");
+            files.objects.delete(&name).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets what only reports begun longer ago than [`REPORT_MAX`] would need.

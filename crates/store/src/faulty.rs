@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debrief_domain::{At, Directory, Event, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId};
 
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, NewAccount, Presence, Reading, SealedBody, Store, StoreError, TokenHash, Unsealed,
-    Visit,
+    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, SealedBody,
+    Store, StoreError, TokenHash, Unsealed, Visit,
 };
 
 /// What becomes of one write.
@@ -162,6 +162,10 @@ impl Backend for Faulty {
         self.inner.account_by_client_id(client_id)
     }
 
+    fn account(&self, id: AccountId) -> Answer<'_, Option<Account>> {
+        self.inner.account(id)
+    }
+
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
         self.write(move |inner| inner.set_enabled(name, enabled))
     }
@@ -186,6 +190,26 @@ impl Backend for Faulty {
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
         self.write(move |inner| inner.link_secret(fresh))
+    }
+
+    fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
+        self.write(move |inner| inner.keep_recording(recording))
+    }
+
+    fn recordings(&self, lsid: Lsid) -> Answer<'_, Option<Vec<KeptRecording>>> {
+        self.inner.recordings(lsid)
+    }
+
+    fn recordings_after(
+        &self,
+        after: Option<RecordingKey>,
+        n_max: usize,
+    ) -> Answer<'_, Vec<KeptRecording>> {
+        self.inner.recordings_after(after, n_max)
+    }
+
+    fn strangers(&self, objects: Vec<String>) -> Answer<'_, Vec<String>> {
+        self.inner.strangers(objects)
     }
 
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {

@@ -25,21 +25,26 @@ pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod faulty;
 mod model;
+mod objects;
 mod queue;
 mod reading;
 mod sqlite;
+mod staging;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Event, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId};
 use futures::future::BoxFuture;
 
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
-    Grant, Import, NewAccount, Presence, SealedBody, StoreError, TokenHash, Unsealed,
+    Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part, Presence,
+    RecordingKey, SealedBody, StoreError, TokenHash, Unsealed,
 };
+pub use objects::{Abilities, ConditionalPut, Files, InvalidObjects, ObjectError, Objects, ORPHAN_AGE};
 pub use reading::{Cursor, Flow, Found, Members, Reading, Silence};
+pub use staging::{Staging, StagingError, Upload};
 
 /// What an archive answers with.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -60,6 +65,7 @@ pub(crate) trait Backend: Send + Sync {
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>>;
     fn accounts(&self) -> Answer<'_, Vec<Account>>;
     fn account_by_client_id(&self, client_id: String) -> Answer<'_, Option<Account>>;
+    fn account(&self, id: AccountId) -> Answer<'_, Option<Account>>;
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>>;
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>>;
     fn issue_token(
@@ -71,6 +77,14 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Answer<'_, bool>;
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>>;
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]>;
+    fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording>;
+    fn recordings(&self, lsid: Lsid) -> Answer<'_, Option<Vec<KeptRecording>>>;
+    fn recordings_after(
+        &self,
+        after: Option<RecordingKey>,
+        n_max: usize,
+    ) -> Answer<'_, Vec<KeptRecording>>;
+    fn strangers(&self, objects: Vec<String>) -> Answer<'_, Vec<String>>;
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>>;
     fn integrity(&self) -> Answer<'_, Vec<String>>;
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()>;
@@ -187,6 +201,11 @@ impl Store {
         self.backend.account_by_client_id(id.into()).await
     }
 
+    /// The account with this number.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.backend.account(id).await
+    }
+
     /// Enables or disables an account; disabling ends its tokens at once. None: no such name.
     pub async fn set_enabled(
         &self,
@@ -227,6 +246,34 @@ impl Store {
     /// The secret that signs links: `fresh` the first time, the same for ever after.
     pub async fn link_secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.backend.link_secret(fresh).await
+    }
+
+    /// Makes a recording count, whose object is safe: the commit point of an upload. It never
+    /// changes afterwards.
+    pub async fn keep_recording(
+        &self,
+        recording: KeptRecording,
+    ) -> Result<KeepRecording, StoreError> {
+        self.backend.keep_recording(recording).await
+    }
+
+    /// The recordings of a session, in order; none when there is no such session.
+    pub async fn recordings(&self, lsid: &Lsid) -> Result<Option<Vec<KeptRecording>>, StoreError> {
+        self.backend.recordings(lsid.clone()).await
+    }
+
+    /// Recordings of all sessions after this one, in order of their keys.
+    pub async fn recordings_after(
+        &self,
+        after: Option<RecordingKey>,
+        n_max: usize,
+    ) -> Result<Vec<KeptRecording>, StoreError> {
+        self.backend.recordings_after(after, n_max).await
+    }
+
+    /// Those of these objects that belong to no recording.
+    pub async fn strangers(&self, objects: Vec<String>) -> Result<Vec<String>, StoreError> {
+        self.backend.strangers(objects).await
     }
 
     /// Sessions with everything that is kept of them, after this place.

@@ -1,6 +1,6 @@
 //! What goes into an archive and comes out of it, besides sessions as such.
 
-use debrief_domain::{At, Event, Lsid, Permissions, RepId, SiteId, TeamId};
+use debrief_domain::{At, Event, Lsid, Permissions, Recording, RepId, SiteId, TeamId};
 
 /// Why a call failed, as far as a caller can act on it.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +223,7 @@ impl Import {
     }
 }
 
-/// A closed session without sealed bytes.
+/// A closed session whose sealed bytes are missing, or lack a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsealed {
     /// Where it is kept.
@@ -232,8 +232,71 @@ pub struct Unsealed {
     pub lseq: u64,
     /// The commit that changed it last.
     pub change: u64,
-    /// Its events, in order of arrival.
-    pub events: Vec<Event>,
+    /// What its bytes are to be made of.
+    pub material: Material,
+    /// Its recordings in the object store.
+    pub recordings: Vec<Recording>,
+}
+
+/// What sealed bytes are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Material {
+    /// Events, in order of arrival.
+    Events(Vec<Event>),
+    /// The sealed bytes of an imported document.
+    Document(Vec<u8>),
+}
+
+/// A file of a recording: what a row of the archive stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordingKey {
+    /// The session.
+    pub lsid: Lsid,
+    /// Which recording of it.
+    pub recording: Recording,
+    /// Which file of that.
+    pub part: Part,
+}
+
+/// Which file of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// What was recorded.
+    Main,
+    /// When each piece of a typescript was written.
+    Timing,
+}
+
+/// A file of a recording that is safe in the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRecording {
+    /// Which.
+    pub key: RecordingKey,
+    /// Its name in the object store.
+    pub object: String,
+    /// Its media type, as its own first bytes have it.
+    pub media: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// Who handed it in.
+    pub account: AccountId,
+    /// When.
+    pub at: At,
+}
+
+/// What became of a recording that was to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepRecording {
+    /// It counts from now on.
+    Kept,
+    /// The archive has it with the same bytes, as this object.
+    Known(KeptRecording),
+    /// The archive has it with other bytes; recordings never change.
+    Taken(KeptRecording),
+    /// There is no such session.
+    NoSession,
 }
 
 /// The sealed bytes of a session as it was at `change`.
@@ -260,6 +323,8 @@ pub struct Examined {
     pub lseq: u64,
     /// Its events in order of arrival; none of an imported session.
     pub events: Vec<Event>,
+    /// Its recordings in the object store.
+    pub recordings: Vec<Recording>,
     /// Whether it counts as closed abnormally.
     pub silence: crate::Silence,
     /// Its sealed bytes.

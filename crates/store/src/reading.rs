@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use debrief_domain::{Change, Event, Lsid, RepId, Selection};
+use debrief_domain::{Change, Event, Lsid, Recording, RepId, Selection};
 
 /// One session of a page.
 pub enum Found<'a> {
@@ -23,6 +23,8 @@ pub enum Found<'a> {
         lseq: u64,
         /// Its events, in order of arrival.
         events: Vec<Event>,
+        /// Its recordings in the object store.
+        recordings: Vec<Recording>,
         /// Whether it fell silent long ago.
         silence: Silence,
     },

@@ -11,6 +11,7 @@ mod examine;
 mod import;
 mod open;
 mod page;
+mod recording;
 mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,14 +21,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use debrief_domain::{At, Directory, Event, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, NewAccount, Presence, Reading, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, SealedBody,
+    StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 
@@ -459,6 +461,10 @@ impl Backend for Sqlite {
         self.read(move |db| account::by_client_id(db, &client_id))
     }
 
+    fn account(&self, id: AccountId) -> Answer<'_, Option<Account>> {
+        self.read(move |db| account::by_id(db, id))
+    }
+
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
         self.write(move |writer| account::set_enabled(writer.db, &name, enabled))
     }
@@ -494,6 +500,26 @@ impl Backend for Sqlite {
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
         self.write(move |writer| account::link_secret(writer.db, fresh))
+    }
+
+    fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
+        self.write(move |writer| recording::keep(writer, recording))
+    }
+
+    fn recordings(&self, lsid: Lsid) -> Answer<'_, Option<Vec<KeptRecording>>> {
+        self.read(move |db| recording::of_session(db, &lsid))
+    }
+
+    fn recordings_after(
+        &self,
+        after: Option<RecordingKey>,
+        n_max: usize,
+    ) -> Answer<'_, Vec<KeptRecording>> {
+        self.read(move |db| recording::after(db, after.as_ref(), n_max))
+    }
+
+    fn strangers(&self, objects: Vec<String>) -> Answer<'_, Vec<String>> {
+        self.read(move |db| recording::strangers(db, objects))
     }
 
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use debrief_domain::{
-    Actor, ActorKind, Body, CustomerEntry, Directory, Event, EventType, Person, Rank,
+    Actor, ActorKind, Body, CustomerEntry, Directory, Event, EventType, Person, Rank, Recording,
     RecordingKind, RepEntry, Role, Session, State, SurveyEntry, TeamEntry,
 };
 
@@ -30,6 +30,13 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Adds links to recordings that the session has although its document does not tell of them.
+    pub fn add_recordings(&mut self, recordings: &[Recording]) {
+        for recording in recordings {
+            add_recording(*recording, &mut self.links);
+        }
+    }
+
     /// What the links are, as bytes: equal links have equal bytes.
     pub fn links_digest(&self) -> Vec<u8> {
         crate::link::pack(&self.links)
@@ -138,20 +145,9 @@ fn write_links(session: &Session, links: &mut Vec<Piece>) {
         Action::Download,
     );
     let recordings = &session.recordings;
-    let screen = LinkTarget::Recording(RecordingKind::Session);
     links.push(Piece::Guarded);
     if recordings.session.is_some() {
-        let mut link = |element: &str, action| {
-            links.push(Piece::Literal(format!("<{element}>").into()));
-            links.push(Piece::Address {
-                target: screen,
-                instance: 0,
-                action,
-            });
-            links.push(Piece::Literal(format!("</{element}>").into()));
-        };
-        link("session_recording_view_url", Action::View);
-        link("session_recording_download_url", Action::Download);
+        links.extend(session_recording());
     }
     for (kind, instances) in [
         (RecordingKind::ShowMyScreen, &recordings.show_my_screen),
@@ -164,33 +160,116 @@ fn write_links(session: &Session, links: &mut Vec<Piece>) {
     }
 }
 
+/// The links to the recording of the customer's screen.
+fn session_recording() -> Vec<Piece> {
+    let target = LinkTarget::Recording(RecordingKind::Session);
+    let link = |element: &str, action| {
+        [
+            literal(format!("<{element}>")),
+            Piece::Address {
+                target,
+                instance: 0,
+                action,
+            },
+            literal(format!("</{element}>")),
+        ]
+    };
+    let view = link("session_recording_view_url", Action::View);
+    let download = link("session_recording_download_url", Action::Download);
+    view.into_iter().chain(download).collect()
+}
+
 fn write_instances(kind: RecordingKind, instances: &[u32], links: &mut Vec<Piece>) {
     if instances.is_empty() {
         return;
     }
+    let list = format!("{}_recordings", kind.name());
+    links.push(literal(format!("<{list}>")));
+    for &instance in instances {
+        links.extend(instance_recording(kind, instance));
+    }
+    links.push(literal(format!("</{list}>")));
+}
+
+/// The links to one recording of a numbered kind.
+fn instance_recording(kind: RecordingKind, instance: u32) -> [Piece; 8] {
     let element = format!("{}_recording", kind.name());
     let target = LinkTarget::Recording(kind);
-    let literal = |links: &mut Vec<Piece>, text: String| links.push(Piece::Literal(text.into()));
-    literal(links, format!("<{element}s>"));
-    for &instance in instances {
-        literal(links, format!("<{element} instance=\"{instance}\">"));
-        literal(links, "<download_url>".into());
-        links.push(Piece::Address {
-            target,
-            instance,
-            action: Action::Download,
-        });
-        literal(links, "</download_url>".into());
-        literal(links, "<view_url>".into());
-        links.push(Piece::Address {
-            target,
-            instance,
-            action: Action::View,
-        });
-        literal(links, "</view_url>".into());
-        literal(links, format!("</{element}>"));
+    let address = |action| Piece::Address {
+        target,
+        instance,
+        action,
+    };
+    [
+        literal(format!("<{element} instance=\"{instance}\">")),
+        literal("<download_url>"),
+        address(Action::Download),
+        literal("</download_url>"),
+        literal("<view_url>"),
+        address(Action::View),
+        literal("</view_url>"),
+        literal(format!("</{element}>")),
+    ]
+}
+
+fn literal(text: impl Into<String>) -> Piece {
+    Piece::Literal(text.into().into_bytes())
+}
+
+/// Adds links to a recording where the order of elements has them, unless they are there.
+fn add_recording(recording: Recording, links: &mut Vec<Piece>) {
+    let Recording { kind, instance } = recording;
+    let is_known = links.iter().any(|piece| {
+        matches!(piece, Piece::Address { target, instance: known, .. }
+            if *target == LinkTarget::Recording(kind)
+                && (kind == RecordingKind::Session || *known == instance))
+    });
+    if is_known {
+        return;
     }
-    literal(links, format!("</{element}s>"));
+    let list_end = literal(format!("</{}_recordings>", kind.name()));
+    if let Some(end) = links.iter().position(|piece| *piece == list_end) {
+        links.splice(end..end, instance_recording(kind, instance));
+        return;
+    }
+    let mut fresh = vec![Piece::Guarded];
+    match kind {
+        RecordingKind::Session => fresh.extend(session_recording()),
+        RecordingKind::ShowMyScreen | RecordingKind::CommandShell => {
+            write_instances(kind, &[instance], &mut fresh);
+        }
+    }
+    let before: &[u8] = match kind {
+        RecordingKind::Session => b"</session_chat_download_url>",
+        RecordingKind::ShowMyScreen => b"</session_recording_download_url>",
+        RecordingKind::CommandShell => b"</show_my_screen_recordings>",
+    };
+    let follows = |piece: &Piece| matches!(piece, Piece::Literal(bytes) if bytes == before);
+    let at = links.iter().rposition(follows).map(|idx| idx + 1);
+    // Behind whatever comes before it in the order of elements, or else behind all there is.
+    let at = at.unwrap_or(match kind {
+        RecordingKind::Session => links
+            .iter()
+            .position(|piece| *piece == Piece::Guarded)
+            .unwrap_or(links.len()),
+        RecordingKind::ShowMyScreen => links
+            .iter()
+            .position(|piece| {
+                matches!(piece, Piece::Literal(bytes) if bytes == b"<command_shell_recordings>")
+            })
+            .unwrap_or(links.len()),
+        RecordingKind::CommandShell => links.len(),
+    });
+    let is_guarded = links[..at]
+        .iter()
+        .rfind(|piece| matches!(piece, Piece::Guarded | Piece::Open))
+        == Some(&Piece::Guarded);
+    if is_guarded {
+        fresh.remove(0);
+    } else {
+        fresh.push(Piece::Open);
+    }
+    links.splice(at..at, fresh);
 }
 
 fn write_tail(session: &Session, directory: &Directory, names: &mut Vec<Shown>, xml: &mut Xml) {

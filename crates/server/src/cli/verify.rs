@@ -101,7 +101,12 @@ fn examine(session: Examined, directory: &Directory, namespace: &str) -> Vec<Str
         Silence::Lapsed => Moment::Silent,
     };
     let again = fold(session.lseq, session.events, moment);
-    let again = again.map(|session| session_parts(&session, directory));
+    let again = again.map(|mut folded| {
+        for recording in &session.recordings {
+            folded.recordings.add(*recording);
+        }
+        session_parts(&folded, directory)
+    });
     let is_same = again.is_some_and(|again| {
         again.head == kept.head
             && again.tail == kept.tail

@@ -233,6 +233,7 @@ impl Tail {
                     lseq,
                     events,
                     silence,
+                    ..
                 } => {
                     let lsid = events.first().map(|event| &event.lsid);
                     let is_wanted = only.as_ref().is_none_or(|only| Some(only) == lsid);

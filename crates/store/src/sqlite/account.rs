@@ -32,6 +32,13 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
+/// The account with this number.
+pub(super) fn by_id(db: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE id = ?1"))
+        .and_then(|mut statement| statement.query_row([id.0], account).optional())
+        .map_err(refused_or_corrupt)
+}
+
 fn find(db: &Connection, condition: &str, value: &str) -> Result<Option<Account>, StoreError> {
     db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM account WHERE {condition} = ?1"

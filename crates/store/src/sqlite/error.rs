@@ -98,3 +98,10 @@ pub(super) fn corrupt(error: crate::codec::CodecError) -> StoreError {
         source: None,
     }
 }
+
+/// A value in this column that was never written there.
+pub(super) fn corrupt_text(column: &'static str) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Text;
+    let cause = format!("`{column}` has a value that is none");
+    rusqlite::Error::FromSqlConversionFailure(0, kind, cause.into())
+}

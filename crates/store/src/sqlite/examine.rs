@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{corrupt, refused_or_corrupt};
+use super::recording;
 use super::upkeep::events_of;
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
@@ -46,9 +47,10 @@ fn examine_one(
     let mut faults = Vec::new();
     let mut examined = Examined {
         place,
-        lsid,
         lseq: 0,
         events: Vec::new(),
+        recordings: recording::named(db, &lsid).map_err(refused_or_corrupt)?,
+        lsid,
         silence: if state == 2 {
             Silence::Lapsed
         } else {

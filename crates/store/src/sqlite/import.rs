@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::append::{Row, Standing, move_picks, new_place, row};
 use super::error::refused_or_corrupt;
-use super::{Verdict, Writer};
+use super::{Verdict, Writer, recording};
 use crate::codec::Facts;
 use crate::{Document, Import, StoreError};
 
@@ -96,6 +96,10 @@ fn keep(
                 facts.bytes()
             ])?;
             move_picks(db, &picks, &after, (row.lseq, lseq), row.place, change)?;
+            // The new document may lack the links to recordings that were handed in here.
+            if ended.is_some() && !recording::named(db, document.lsid.as_str())?.is_empty() {
+                recording::unseal(db, row.place)?;
+            }
             (row.place, lseq, None)
         }
         None => {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{kind, known_name, name};
 use super::error::{corrupt, refused_or_corrupt};
+use super::recording;
 use super::upkeep::{counter, events_of};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
@@ -308,6 +309,7 @@ fn show(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreErr
     visit(Found::Live {
         lseq: lseq as u64,
         events,
+        recordings: recording::named(db, lsid.as_str()).map_err(refused_or_corrupt)?,
         silence,
     })
 }

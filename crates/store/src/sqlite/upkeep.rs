@@ -8,9 +8,9 @@ use debrief_domain::{At, Directory, Lsid, RepId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{corrupt, refused_or_corrupt};
-use super::{Accesses, Verdict, Writer};
+use super::{Accesses, Verdict, Writer, recording};
 use crate::codec;
-use crate::{AccessEntry, Presence, SealedBody, StoreError, Unsealed};
+use crate::{AccessEntry, Material, Presence, SealedBody, StoreError, Unsealed};
 
 /// The value of a counter.
 pub(super) fn counter(db: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -47,41 +47,51 @@ pub(super) fn events_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>
     Ok(events)
 }
 
+fn body_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
+    db.prepare_cached("SELECT sealed FROM body WHERE place = ?1")?
+        .query_row([place], |row| row.get(0))
+}
+
 const FORM_PLAIN: i64 = 0;
 const FORM_DEFLATE: i64 = 1;
 
 /// Closed sessions without sealed bytes, with their events.
 pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, StoreError> {
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
-    let rows: Vec<(i64, String, i64, i64)> = db
+    let rows: Vec<(i64, String, i64, i64, i64)> = db
         .prepare_cached(
-            "SELECT s.place, s.lsid, s.lseq, s.change FROM unsealed u JOIN session s \
+            "SELECT s.place, s.lsid, s.lseq, s.change, s.origin FROM unsealed u JOIN session s \
              ON s.place = u.place ORDER BY u.place LIMIT ?1",
         )
         .and_then(|mut statement| {
             let rows = statement.query_map([n_max as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?;
             rows.collect()
         })
         .map_err(refused_or_corrupt)?;
     let mut sessions = Vec::new();
-    for (place, lsid, lseq, change) in rows {
+    for (place, lsid, lseq, change, origin) in rows {
         let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
-        let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
-        let events = match codec::events(&bytes, &lsid) {
-            Ok(events) => events,
-            Err(error) => {
-                // The others must not wait for it; `debrief verify` names it too.
-                tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be sealed");
-                continue;
+        let material = if origin == 1 {
+            Material::Document(body_of(db, place).map_err(refused_or_corrupt)?)
+        } else {
+            let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
+            match codec::events(&bytes, &lsid) {
+                Ok(events) => Material::Events(events),
+                Err(error) => {
+                    // The others must not wait for it; `debrief verify` names it too.
+                    tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be sealed");
+                    continue;
+                }
             }
         };
         sessions.push(Unsealed {
             place,
             lseq: lseq as u64,
             change: change as u64,
-            events,
+            material,
+            recordings: recording::named(db, lsid.as_str()).map_err(refused_or_corrupt)?,
         });
     }
     transaction.commit().map_err(refused_or_corrupt)?;
