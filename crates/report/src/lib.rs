@@ -13,6 +13,7 @@ mod names;
 mod read;
 mod sealed;
 mod time;
+mod transcript;
 mod write;
 
 pub use answer::{Answer, Coding, Format, Head};
@@ -26,4 +27,5 @@ pub use link::{
 pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use time::{iso, parse_iso};
+pub use transcript::{Line, LineKind, NAME_CHARS_MAX, Party, Transcript, transcript};
 pub use write::{Parts, session_parts};

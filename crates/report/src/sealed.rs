@@ -260,6 +260,12 @@ impl Parts {
         names::are_current(&self.names, directory)
     }
 
+    /// The session as a tree, without its links.
+    pub fn element(&self, namespace: &str) -> Result<Element, SealedError> {
+        let whole = [&self.head[..], &self.tail[..]].concat();
+        read_own(&whole, namespace).map_err(|_| SealedError::not_xml())
+    }
+
     /// Brings every name up to date.
     pub fn rename(&mut self, directory: &Directory, namespace: &str) -> Result<(), SealedError> {
         let not_xml = |_| SealedError::not_xml();
