@@ -8,6 +8,7 @@ mod demo;
 pub mod http;
 mod intake;
 mod random;
+pub mod recording;
 mod render;
 pub mod sweep;
 mod wire;

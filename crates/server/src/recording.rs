@@ -1,0 +1,4 @@
+//! Recordings: what form they have, and terminal recordings in a form that a browser plays.
+
+pub mod cast;
+pub mod media;
