@@ -126,11 +126,6 @@ impl App {
         &self.0.link_key
     }
 
-    /// The clock.
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.0.config

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use debrief_report::Dialect;
+use debrief_store::{Files, InvalidObjects};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
@@ -257,6 +258,11 @@ impl Config {
             Ok(_) => Err(ConfigError(faults)),
             Err(ConfigError(more)) => Err(ConfigError(faults + &more)),
         }
+    }
+
+    /// Opens what recordings are kept in: beside this data directory, or where the key says.
+    pub fn open_files(&self, data: &Path) -> Result<Files, InvalidObjects> {
+        Files::open(data, &self.recordings_url, &self.object_options.0)
     }
 
     /// Every key with its value and where that came from.

@@ -1,11 +1,15 @@
 //! HTTP, as a table of contents.
 
 mod caller;
+mod digest;
 mod directory;
 mod error;
 mod events;
+mod file;
+mod links;
 mod oauth;
 mod openapi;
+mod recordings;
 mod reporting;
 mod serve;
 mod sessions;
@@ -19,6 +23,7 @@ use crate::app::App;
 
 pub use caller::Peer;
 pub(crate) use error::log_chain;
+pub(crate) use recordings::UPLOADS_MAX;
 pub(crate) use serve::serve;
 pub(crate) use tail::TAILS_MAX;
 
@@ -43,6 +48,16 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/events", post(events::append))
         .route("/api/v1/sessions", get(sessions::list))
         .route("/api/v1/sessions/{lsid}", get(sessions::show))
+        .route("/api/v1/sessions/{lsid}/recordings", get(recordings::list))
+        .route(
+            "/api/v1/sessions/{lsid}/recordings/{kind}/{instance}",
+            get(recordings::show).put(recordings::put),
+        )
+        .route(
+            "/api/v1/sessions/{lsid}/recordings/{kind}/{instance}/timing",
+            get(recordings::show_timing).put(recordings::put_timing),
+        )
+        .route("/session_download", get(links::open))
         .route("/api/v1/changes", get(sessions::changes))
         .route("/api/v1/tail", get(tail::tail))
         .route(

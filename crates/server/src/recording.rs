@@ -2,3 +2,4 @@
 
 pub mod cast;
 pub mod media;
+pub(crate) mod play;

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use debrief_domain::{At, Change, Directory, Filter, Moment, Which, fold};
+use debrief_domain::{
+    At, Change, Directory, Event, Filter, Lsid, Moment, Recording, Selection, Which, fold,
+};
 use debrief_report::{
-    Answer, Coding, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
+    Answer, Coding, Element, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
     session_parts,
 };
 use debrief_store::{
@@ -199,6 +201,64 @@ impl Report {
     }
 }
 
+/// One session as an element, without its links; none when there is no such session.
+pub(crate) async fn session_element(
+    app: &App,
+    lsid: &Lsid,
+    names: &Names,
+) -> Result<Option<Element>, StoreError> {
+    let selection = Selection {
+        which: Which::Named(vec![lsid.clone()]),
+        filter: Filter::All,
+    };
+    let found = Arc::new(Mutex::new(None));
+    let (kept, now) = (Arc::clone(&found), app.now());
+    let (directory, namespace) = (Arc::clone(&names.directory), app.config().namespace.clone());
+    let visit = move |session: Found<'_>| {
+        let parts = match session {
+            Found::Sealed { body, .. } => {
+                let sealed = Sealed::parse(body).map_err(damaged)?;
+                sealed.renamed(&directory, &namespace).map_err(damaged)?
+            }
+            Found::Live {
+                lseq,
+                events,
+                recordings,
+                silence,
+            } => live_parts(lseq, events, &recordings, silence, now, &directory)?,
+        };
+        let element = parts.element(&namespace).map_err(damaged)?;
+        *kept.lock().map_err(|_| poisoned())? = Some(element);
+        Ok(Flow::Full)
+    };
+    let reading = Reading::new(selection, Members::default());
+    app.store().page(reading, Box::new(visit)).await?;
+    let mut found = found.lock().map_err(|_| poisoned())?;
+    Ok(found.take())
+}
+
+/// A session that is not sealed, folded as of now.
+fn live_parts(
+    lseq: u64,
+    events: Vec<Event>,
+    recordings: &[Recording],
+    silence: Silence,
+    now: At,
+    directory: &Directory,
+) -> Result<Parts, StoreError> {
+    let moment = match silence {
+        Silence::Heard => Moment::Now(now),
+        Silence::Lapsed => Moment::Silent,
+    };
+    let Some(mut session) = fold(lseq, events, moment) else {
+        return Err(StoreError::corrupt("a session without events"));
+    };
+    for recording in recordings {
+        session.recordings.add(*recording);
+    }
+    Ok(session_parts(&session, directory))
+}
+
 /// The document that answers when no session fits, if the dialect has one.
 pub(crate) fn nothing_found(app: &App, query: &Query) -> Option<Vec<u8>> {
     let config = app.config();
@@ -264,17 +324,8 @@ impl Making {
                 recordings,
                 silence,
             } => {
-                let moment = match silence {
-                    Silence::Heard => Moment::Now(self.now),
-                    Silence::Lapsed => Moment::Silent,
-                };
-                let Some(mut session) = fold(lseq, events, moment) else {
-                    return Err(StoreError::corrupt("a session without events"));
-                };
-                for recording in recordings {
-                    session.recordings.add(recording);
-                }
-                let parts = session_parts(&session, &self.directory);
+                let (now, directory) = (self.now, &self.directory);
+                let parts = live_parts(lseq, events, &recordings, silence, now, directory)?;
                 self.n_replaced += parts.n_replaced;
                 answer
                     .parts(&parts, &self.links, &mut self.out)

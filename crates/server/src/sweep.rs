@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use debrief_domain::{At, Directory, Moment, Recording, fold};
 use debrief_report::{Level, Parts, Sealed, Sealer, session_parts};
@@ -167,7 +167,7 @@ pub(crate) fn parts(
 /// adds to any more.
 pub async fn sweep_files(app: &App) -> Result<(), ObjectError> {
     let files = app.files();
-    let now = SystemTime::from(app.clock());
+    let now = UNIX_EPOCH + Duration::from_millis(app.now().millis().unsigned_abs());
     let staging = files.staging.clone();
     let expires = app.config().upload_expires;
     let swept = tokio::task::spawn_blocking(move || staging.sweep(now, expires)).await;

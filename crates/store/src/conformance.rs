@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use debrief_domain::{
     Actor, ActorKind, At, Change, Directory, Event, EventId, EventType, Filter, Invitation, Joined,
-    Lsid, Permissions, RepId, Selection, SessionContext, SiteId, Team, TeamId, TeamRef, Which,
+    Lsid, Permissions, Recording, RecordingKind, RepId, Selection, SessionContext, SiteId, Team, TeamId, TeamRef, Which,
     Window,
 };
 
 use crate::{
-    AccessEntry, AccountId, Append, ConflictKind, Document, Enabled, Flow, Found, Import, Members,
-    NewAccount, Reading, SealedBody, Silence, Store, TOKENS_MAX, TokenHash,
+    AccessEntry, AccountId, Append, ConflictKind, Document, Enabled, Flow, Found, Import,
+    KeepRecording, KeptRecording, Material, Members, NewAccount, Part, Reading, RecordingKey,
+    SealedBody, Silence, Store, TOKENS_MAX, TokenHash, Unsealed,
 };
 
 /// Runs the whole suite; `fresh` makes an empty archive each time.
@@ -30,6 +31,8 @@ pub async fn all(fresh: impl Fn() -> Store) {
     importing_keeps_the_newest_version(&fresh()).await;
     sealing_lasts_until_a_late_event(&fresh()).await;
     silence_lapses_a_session_until_it_speaks(&fresh()).await;
+    a_recording_counts_once_and_never_changes(&fresh()).await;
+    a_recording_unseals_a_session_that_has_ended(&fresh()).await;
     tokens_end_with_their_number_their_time_and_their_account(&fresh()).await;
     the_directory_is_replaced_whole(&fresh()).await;
     the_access_log_is_read_newest_first(&fresh()).await;
@@ -464,12 +467,19 @@ async fn importing_keeps_the_newest_version(store: &Store) {
     assert_eq!(read(store, ended, Filter::All).await, ["a/2"]);
 }
 
+fn n_events(unsealed: &Unsealed) -> usize {
+    match &unsealed.material {
+        Material::Events(events) => events.len(),
+        Material::Document(_) => panic!("it has a document"),
+    }
+}
+
 async fn sealing_lasts_until_a_late_event(store: &Store) {
     append(store, session("a", 0, Some(10), "1", "", "1")).await;
     append(store, session("b", 1, None, "1", "", "1")).await;
     let unsealed = store.unsealed(10).await.unwrap();
     assert_eq!(unsealed.len(), 1, "a running session is not sealed");
-    assert_eq!(unsealed[0].events.len(), 4);
+    assert_eq!(n_events(&unsealed[0]), 4);
     let body = |change| SealedBody {
         place: unsealed[0].place,
         change,
@@ -491,13 +501,113 @@ async fn sealing_lasts_until_a_late_event(store: &Store) {
     append(store, vec![event("late", "a", 99, EventType::ChatMessage)]).await;
     assert_eq!(read(store, started().which, Filter::All).await, ["a", "b"]);
     let again = store.unsealed(10).await.unwrap();
-    assert_eq!(again[0].events.len(), 5, "packed and plain events together");
-    assert_eq!(again[0].events[4].id.as_str(), "late");
+    assert_eq!(n_events(&again[0]), 5, "packed and plain events together");
     assert_eq!(
         store.seal(vec![body(change)]).await.unwrap(),
         0,
         "bytes of the older state"
     );
+}
+
+fn recording(lsid: &str, instance: u32, object: &str, sha256: u8) -> KeptRecording {
+    KeptRecording {
+        key: RecordingKey {
+            lsid: Lsid::parse(lsid).unwrap(),
+            recording: Recording {
+                kind: RecordingKind::CommandShell,
+                instance,
+            },
+            part: Part::Main,
+        },
+        object: object.into(),
+        media: "text/x-test".into(),
+        bytes: 3,
+        sha256: [sha256; 32],
+        account: SENDER,
+        at: at(7),
+    }
+}
+
+async fn a_recording_counts_once_and_never_changes(store: &Store) {
+    let keep = |kept: KeptRecording| store.keep_recording(kept);
+    let missing = keep(recording("a", 0, "x", 1)).await.unwrap();
+    assert_eq!(missing, KeepRecording::NoSession);
+    assert_eq!(
+        store.recordings(&Lsid::parse("a").unwrap()).await.unwrap(),
+        None
+    );
+    append(store, session("a", 0, None, "1", "", "1")).await;
+    append(store, session("b", 0, None, "1", "", "1")).await;
+    let first = recording("a", 2, "one", 1);
+    assert_eq!(keep(first.clone()).await.unwrap(), KeepRecording::Kept);
+    let same = keep(recording("a", 2, "two", 1)).await.unwrap();
+    assert_eq!(same, KeepRecording::Known(first.clone()));
+    let other = keep(recording("a", 2, "three", 2)).await.unwrap();
+    assert_eq!(other, KeepRecording::Taken(first.clone()));
+    let timing = KeptRecording {
+        key: RecordingKey {
+            part: Part::Timing,
+            ..first.key.clone()
+        },
+        object: "four".into(),
+        ..first.clone()
+    };
+    assert_eq!(keep(timing.clone()).await.unwrap(), KeepRecording::Kept);
+    let second = recording("b", 0, "five", 1);
+    assert_eq!(keep(second.clone()).await.unwrap(), KeepRecording::Kept);
+    let of_a = store.recordings(&first.key.lsid).await.unwrap();
+    assert_eq!(of_a, Some(vec![first.clone(), timing.clone()]));
+
+    let all = store.recordings_after(None, 10).await.unwrap();
+    assert_eq!(all, [first.clone(), timing.clone(), second.clone()]);
+    let page = store.recordings_after(Some(first.key), 1).await.unwrap();
+    assert_eq!(page, [timing]);
+    let last = store.recordings_after(Some(second.key), 1).await.unwrap();
+    assert_eq!(last, []);
+    let objects = ["one", "two", "three", "four", "five"].map(str::to_owned);
+    let strangers = store.strangers(objects.to_vec()).await.unwrap();
+    assert_eq!(strangers, ["two", "three"]);
+}
+
+async fn a_recording_unseals_a_session_that_has_ended(store: &Store) {
+    append(store, session("a", 0, Some(10), "1", "", "1")).await;
+    append(store, session("b", 1, None, "1", "", "1")).await;
+    let import = |document: Document| store.import(vec![document], at(0));
+    import(document("c", 2, Some(9), 1)).await.unwrap();
+    let seal = |unsealed: &Unsealed| SealedBody {
+        place: unsealed.place,
+        change: unsealed.change,
+        names: 0,
+        body: b"sealed".to_vec(),
+    };
+    let unsealed = store.unsealed(10).await.unwrap();
+    store
+        .seal(unsealed.iter().map(seal).collect())
+        .await
+        .unwrap();
+    assert_eq!(store.unsealed(10).await.unwrap(), []);
+    let before = store.last_change().await.unwrap();
+    for lsid in ["a", "b", "c"] {
+        let kept = store.keep_recording(recording(lsid, 4, lsid, 1)).await;
+        assert_eq!(kept.unwrap(), KeepRecording::Kept);
+    }
+    let unsealed = store.unsealed(10).await.unwrap();
+    let told: Vec<_> = unsealed
+        .iter()
+        .map(|u| (matches!(u.material, Material::Document(_)), u.recordings[0]))
+        .collect();
+    let kept = recording("a", 4, "", 1).key.recording;
+    assert_eq!(told, [(false, kept), (true, kept)], "b goes on");
+    let changed = Which::ChangedSince(Change(before));
+    assert_eq!(read(store, changed, Filter::All).await, ["a", "c/1"]);
+    store
+        .seal(unsealed.iter().map(seal).collect())
+        .await
+        .unwrap();
+    assert_eq!(store.unsealed(10).await.unwrap(), []);
+    // The newer document of a session may lack the link again.
+    import(document("c", 2, Some(99), 2)).await.unwrap();
+    assert_eq!(store.unsealed(10).await.unwrap().len(), 1);
 }
 
 async fn silence_lapses_a_session_until_it_speaks(store: &Store) {

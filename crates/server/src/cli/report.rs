@@ -116,7 +116,8 @@ async fn from_archive(
     let store = open_existing(data)?;
     let query = ask(params, &config.time_zone)?;
     let host = config.listen.to_string();
-    let app = App::new(store, config, Clock::System).await?;
+    let files = config.open_files(data)?;
+    let app = App::new(store, files, config, Clock::System).await?;
     let (version, directory) = app.store().directory().await?;
     let names = Names { version, directory };
     let links = app.links(&operator(), &names, &host);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use debrief_domain::Permissions;
-use debrief_store::Store;
+use debrief_store::{ConditionalPut, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -16,7 +16,7 @@ use super::account::{Credentials, create, print_credentials};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
-use crate::{http, sweep};
+use crate::{http, random, sweep};
 
 /// Flags of `debrief serve`.
 #[derive(Debug, clap::Args)]
@@ -60,9 +60,11 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     }
     let address = listener.local_addr()?;
     let stall_timeout = config.stall_timeout;
-    let app = App::new(store, config, Clock::System).await?;
+    let files = config.open_files(data)?;
+    let app = App::new(store, files, config, Clock::System).await?;
     // Heard from before the address is told: who knows it may stop the server at once.
     let stop = stopped()?;
+    tokio::spawn(probe(app.clone()));
     let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
     {
         let mut out = std::io::stdout().lock();
@@ -74,6 +76,33 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Tries the object store out and tells what it can do. Reports are answered without it.
+async fn probe(app: App) {
+    let objects = &app.files().objects;
+    let about = objects.about();
+    let name = random::word(PROBE_NAME_CHARS).unwrap_or_default();
+    match objects.probe(&name).await {
+        Ok(abilities) => {
+            let conditional_put = match abilities.conditional_put {
+                ConditionalPut::Honoured => "honoured",
+                ConditionalPut::Ignored => "ignored",
+                ConditionalPut::Unsupported => "unsupported",
+            };
+            tracing::info!(
+                conditional_put,
+                "recordings are kept in `{about}`: it writes, reads ranges and deletes"
+            );
+        }
+        Err(error) => {
+            tracing::error!("recordings cannot be kept in `{about}` now");
+            http::log_chain(&error);
+        }
+    }
+}
+
+/// Letters of the name under which the object store is tried out.
+const PROBE_NAME_CHARS: usize = 22;
 
 /// Done when the program is asked to end.
 fn stopped() -> anyhow::Result<impl Future<Output = ()>> {

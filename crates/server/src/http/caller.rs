@@ -128,6 +128,14 @@ impl Caller {
         }
     }
 
+    /// Insists on the permission to see recordings.
+    pub(crate) fn may_see_recordings(&self) -> Result<(), ApiError> {
+        match self.account.permissions.reporting {
+            Reporting::ReportsAndRecordings => Ok(()),
+            Reporting::Reports | Reporting::Deny => Err(forbidden("recordings")),
+        }
+    }
+
     /// Insists on the permission to read reports.
     pub(crate) fn may_report(&self) -> Result<(), ApiError> {
         match self.account.permissions.reporting {

@@ -22,7 +22,11 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, sentence: impl Into<String>) -> ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        sentence: impl Into<String>,
+    ) -> ApiError {
         ApiError {
             status,
             code,
@@ -32,7 +36,7 @@ impl ApiError {
         }
     }
 
-    fn detail(mut self, name: &str, value: impl Into<Value>) -> ApiError {
+    pub(crate) fn detail(mut self, name: &str, value: impl Into<Value>) -> ApiError {
         self.details.insert(name.into(), value.into());
         self
     }
@@ -182,7 +186,7 @@ pub(crate) fn invalid_body(faults: &[BodyFault], n_more: usize) -> ApiError {
 }
 
 /// A limit on a request, by name and value.
-pub(crate) fn over_limit(name: &str, value: usize) -> ApiError {
+pub(crate) fn over_limit(name: &str, value: u64) -> ApiError {
     let sentence = format!("The request is over the limit {name}, which is {value}.");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", sentence)
         .detail("limit", name)
@@ -196,6 +200,23 @@ pub(crate) fn busy(name: &str, value: usize) -> ApiError {
         .with(header::RETRY_AFTER, "1")
         .detail("limit", name)
         .detail("value", value)
+}
+
+/// Bytes that are not what their digest says; none of them were kept.
+pub(crate) fn wrong_digest(header: &str) -> ApiError {
+    let sentence = format!("The bytes are not what `{header}` says; they were not kept.");
+    ApiError::new(StatusCode::BAD_REQUEST, "wrong_digest", sentence).detail("field", header)
+}
+
+/// Something that stands against what is there.
+pub(crate) fn conflict(sentence: &str) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "conflict", sentence)
+}
+
+/// A part of the server that cannot do its work now.
+pub(crate) fn unavailable(sentence: &str) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence)
+        .with(header::RETRY_AFTER, "5")
 }
 
 /// A request body that did not arrive in time.
@@ -257,9 +278,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Expired => gone(),
             StoreError::Refused { .. } | StoreError::Unknown { .. } => {
-                let sentence = "The archive cannot answer now. Try again.";
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence)
-                    .with(header::RETRY_AFTER, "5")
+                unavailable("The archive cannot answer now. Try again.")
             }
             StoreError::Corrupt { .. } => ApiError::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -102,7 +102,7 @@ pub(crate) async fn receive(body: Body, bytes_max: usize, limit: &str) -> Result
     match tokio::time::timeout(wait, to_bytes(body, bytes_max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if super::reporting::is_too_long(&error) => {
-            Err(over_limit(limit, bytes_max))
+            Err(over_limit(limit, bytes_max as u64))
         }
         Ok(Err(_)) => Err(body_broken()),
         Err(_) => Err(too_slow(BODY_SECS_MAX)),
@@ -152,7 +152,7 @@ fn read_batch(bytes: &[u8], packing: Packing) -> Result<Batch, ApiError> {
     let mut faults = Faults::default();
     let values = values(bytes, &mut faults);
     if BATCH_EVENTS_MAX < values.len() {
-        return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX));
+        return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX as u64));
     }
     let mut batch = Batch {
         events: Vec::with_capacity(values.len()),
@@ -184,7 +184,7 @@ fn unpack(packed: impl std::io::Read) -> Result<Vec<u8>, ApiError> {
     let mut limited = packed.take(BATCH_BYTES_MAX as u64 + 1);
     limited.read_to_end(&mut bytes).map_err(|_| body_broken())?;
     if BATCH_BYTES_MAX < bytes.len() {
-        return Err(over_limit("BATCH_BYTES_MAX", BATCH_BYTES_MAX));
+        return Err(over_limit("BATCH_BYTES_MAX", BATCH_BYTES_MAX as u64));
     }
     Ok(bytes)
 }

@@ -64,9 +64,31 @@ impl Media {
         }
     }
 
+    /// The form that is sent with this media type. Of an asciicast the version does not matter
+    /// here: a player reads it.
+    pub fn of(media_type: &str) -> Media {
+        let mut rows = TABLE.iter().rev();
+        let known = rows.find(|(_, known, _)| *known == media_type);
+        known.map_or(Media::Unknown, |(media, ..)| *media)
+    }
+
     /// The media type to send it with.
     pub fn media_type(self) -> &'static str {
         self.row().1
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Media::WebM => "WebM video",
+            Media::Mp4 => "MP4 video",
+            Media::AsciicastV1 | Media::AsciicastV2 | Media::AsciicastV3 => "an asciicast",
+            Media::Ttyrec => "a ttyrec",
+            Media::Typescript => "a typescript",
+            Media::Flv => "Flash video",
+            Media::Mcrec => "MeshCentral's own recordings",
+            Media::Unknown => "this kind of file",
+        }
     }
 
     /// The extension of its files, without a full stop.

@@ -20,7 +20,9 @@ use debrief_domain::{
     fold,
 };
 use debrief_report::{Level, Sealer, session_parts};
-use debrief_store::{AccessEntry, AccountId, Append, NewAccount, SealedBody, Store, TokenHash};
+use debrief_store::{
+    AccessEntry, AccountId, Append, Material, NewAccount, SealedBody, Store, TokenHash,
+};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -82,7 +84,8 @@ impl World {
         let config = Config::load(None, environment, &[]).unwrap();
         let store = Store::open(data.path()).unwrap();
         let clock = Clock::fixed(at(NOW));
-        let app = App::new(store.clone(), config, clock.clone())
+        let files = config.open_files(data.path()).unwrap();
+        let app = App::new(store.clone(), files, config, clock.clone())
             .await
             .unwrap();
         let world = World {
@@ -110,7 +113,8 @@ impl World {
     pub(crate) async fn served_from(mut self, store: &Store) -> World {
         let config = self.app.config().clone();
         self.app = loop {
-            let app = App::new(store.clone(), config.clone(), self.clock.clone()).await;
+            let files = config.open_files(self.data.path()).unwrap();
+            let app = App::new(store.clone(), files, config.clone(), self.clock.clone()).await;
             // A store that lies may refuse this too.
             if let Ok(app) = app {
                 break app;
@@ -177,7 +181,10 @@ impl World {
         let mut sealer = Sealer::new(Level::Keep);
         let unsealed = self.store.unsealed(usize::MAX >> 1).await.unwrap();
         let bodies = unsealed.into_iter().map(|unsealed| {
-            let session = fold(unsealed.lseq, unsealed.events, Moment::Silent).unwrap();
+            let Material::Events(events) = unsealed.material else {
+                panic!("only sessions made of events are sealed here");
+            };
+            let session = fold(unsealed.lseq, events, Moment::Silent).unwrap();
             SealedBody {
                 place: unsealed.place,
                 change: unsealed.change,
