@@ -20,6 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 
 use crate::app::App;
+use crate::pages::assets;
 
 pub use caller::Peer;
 pub(crate) use error::log_chain;
@@ -72,6 +73,7 @@ pub fn router(app: App) -> Router {
             put(directory::log_in).delete(directory::log_out),
         )
         .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/assets/{name}", get(assets::show_asset))
         .route("/check_health", get(reporting::check_health))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)

@@ -7,6 +7,7 @@ pub mod config;
 mod demo;
 pub mod http;
 mod intake;
+pub mod pages;
 mod random;
 pub mod recording;
 mod render;

@@ -326,7 +326,7 @@ impl<R: Read> Typescript<R> {
         let mut n_skipped = 0;
         let begins = |begin: &&[u8]| head.starts_with(begin);
         let end = head.iter().position(|&byte| byte == b'\n');
-        if let Some(end) = end.filter(|_| TYPESCRIPT_BEGINNINGS.iter().any(|begin| begins(begin))) {
+        if let Some(end) = end.filter(|_| TYPESCRIPT_BEGINNINGS.iter().any(begins)) {
             let line = String::from_utf8_lossy(&head[..end]);
             let told = |name: &str| {
                 let value = line.split_once(name)?.1.split_once('"')?.0;

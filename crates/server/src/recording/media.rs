@@ -48,17 +48,16 @@ impl Media {
     /// The form of a recording that begins with these bytes: the first [`HEAD_BYTES`], or all.
     pub fn detect(head: &[u8]) -> Media {
         let head = &head[..head.len().min(HEAD_BYTES)];
-        let tests: [(fn(&[u8]) -> bool, Media); 6] = [
-            (is_webm, Media::WebM),
-            (is_mp4, Media::Mp4),
-            (|head| head.starts_with(b"FLV\x01"), Media::Flv),
-            (is_mcrec, Media::Mcrec),
-            (is_typescript, Media::Typescript),
-            // Last of those without a magic number: its frames are only plausible.
-            (is_ttyrec, Media::Ttyrec),
+        let known = [
+            (is_webm(head), Media::WebM),
+            (is_mp4(head), Media::Mp4),
+            (head.starts_with(b"FLV\x01"), Media::Flv),
+            (is_mcrec(head), Media::Mcrec),
+            (is_typescript(head), Media::Typescript),
+            // Last, because nothing but its plausible frames tells it.
+            (is_ttyrec(head), Media::Ttyrec),
         ];
-        let known = tests.iter().find(|(test, _)| test(head));
-        match known {
+        match known.iter().find(|(is_it, _)| *is_it) {
             Some((_, media)) => *media,
             None => asciicast(head).unwrap_or(Media::Unknown),
         }
