@@ -238,7 +238,10 @@ impl Config {
         }
         let mut object_options = ObjectOptions::default();
         for (name, value) in environment {
-            if OBJECT_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            if OBJECT_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
                 object_options.0.push((name.to_ascii_lowercase(), value));
                 continue;
             }

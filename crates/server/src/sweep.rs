@@ -124,7 +124,12 @@ pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
 fn seal(unsealed: Vec<Unsealed>, version: u64, directory: &Arc<Directory>) -> Vec<SealedBody> {
     let mut sealer = Sealer::new(Level::Keep);
     let seal = |unsealed: Unsealed| {
-        let parts = parts(unsealed.lseq, unsealed.material, &unsealed.recordings, directory)?;
+        let parts = parts(
+            unsealed.lseq,
+            unsealed.material,
+            &unsealed.recordings,
+            directory,
+        )?;
         Some(SealedBody {
             place: unsealed.place,
             change: unsealed.change,
@@ -187,7 +192,10 @@ pub async fn sweep_files(app: &App) -> Result<(), ObjectError> {
             }
         };
         for name in strangers {
-            tracing::info!(object = name, "object {name} belongs to no recording: deleted");
+            tracing::info!(
+                object = name,
+                "object {name} belongs to no recording: deleted"
+            );
             files.objects.delete(&name).await?;
         }
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use debrief_domain::{
     Actor, ActorKind, At, Change, Directory, Event, EventId, EventType, Filter, Invitation, Joined,
-    Lsid, Permissions, Recording, RecordingKind, RepId, Selection, SessionContext, SiteId, Team, TeamId, TeamRef, Which,
-    Window,
+    Lsid, Permissions, Recording, RecordingKind, RepId, Selection, SessionContext, SiteId, Team,
+    TeamId, TeamRef, Which, Window,
 };
 
 use crate::{

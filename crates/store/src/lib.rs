@@ -42,7 +42,9 @@ pub use model::{
     Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part, Presence,
     RecordingKey, SealedBody, StoreError, TokenHash, Unsealed,
 };
-pub use objects::{Abilities, ConditionalPut, Files, InvalidObjects, ObjectError, Objects, ORPHAN_AGE};
+pub use objects::{
+    Abilities, ConditionalPut, Files, InvalidObjects, ORPHAN_AGE, ObjectError, Objects,
+};
 pub use reading::{Cursor, Flow, Found, Members, Reading, Silence};
 pub use staging::{Staging, StagingError, Upload};
 

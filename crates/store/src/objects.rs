@@ -258,9 +258,8 @@ impl Objects {
                 let end = left.end.min(left.start + READ_BYTES_MAX);
                 let piece = left.start..end;
                 let options = GetOptions::new().with_range(Some(piece.clone()));
-                let bytes = in_time(async {
-                    objects.store.get_opts(&path, options).await?.bytes().await
-                });
+                let bytes =
+                    in_time(async { objects.store.get_opts(&path, options).await?.bytes().await });
                 let bytes = bytes.await?;
                 if bytes.len() as u64 != piece.end - piece.start {
                     return Err(ObjectError::Failed("it gave fewer bytes than asked".into()));

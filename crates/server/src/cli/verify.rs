@@ -6,10 +6,13 @@ use std::path::Path;
 
 use debrief_domain::{Directory, Moment, fold};
 use debrief_report::{Sealed, session_parts};
-use debrief_store::{Examined, Silence};
+use debrief_store::{Examined, Files, KeptRecording, Objects, Silence, Store};
+use futures::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
 
 use super::{open_existing, progress};
 use crate::config::Config;
+use crate::http::words;
 
 /// Sessions examined at once.
 const EXAMINE_SESSIONS_MAX: usize = 256;
@@ -48,16 +51,19 @@ pub(crate) async fn run(data: &Path, config: &Config, args: &Args) -> anyhow::Re
         }
     }
     bar.finish_and_clear();
+    let n_recordings = verify_recordings(&store, &config.open_files(data)?, &mut faults).await?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let value = serde_json::json!({
-            "sessions": n_sessions, "sealed": n_sealed, "faults": faults.len(),
+            "sessions": n_sessions, "sealed": n_sealed, "recordings": n_recordings,
+            "faults": faults.len(),
         });
         writeln!(out, "{value}")?;
     } else {
         writeln!(
             out,
-            "{n_sessions} sessions, {n_sealed} of them sealed; {} faults",
+            "{n_sessions} sessions, {n_sealed} of them sealed; {n_recordings} files of \
+             recordings; {} faults",
             faults.len()
         )?;
     }
@@ -70,6 +76,51 @@ pub(crate) async fn run(data: &Path, config: &Config, args: &Args) -> anyhow::Re
         faults.push(format!("and {n_more} more"));
     }
     anyhow::bail!("the archive is damaged:\n  {}", faults.join("\n  "))
+}
+
+/// Reads every recording and compares it with its row. Gives how many there are.
+async fn verify_recordings(
+    store: &Store,
+    files: &Files,
+    faults: &mut Vec<String>,
+) -> anyhow::Result<u64> {
+    let bar = progress(0, "{spinner} {pos} recordings {per_sec}");
+    let (mut after, mut n_recordings) = (None, 0);
+    loop {
+        let page = store.recordings_after(after, EXAMINE_SESSIONS_MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        for kept in page {
+            n_recordings += 1;
+            if let Err(error) = verify_recording(&files.objects, &kept).await {
+                let words = words(&kept.key);
+                faults.push(format!(
+                    "recording `{words}`, object `{}`: {error:#}",
+                    kept.object
+                ));
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(n_recordings)
+}
+
+async fn verify_recording(objects: &Objects, kept: &KeptRecording) -> anyhow::Result<()> {
+    let len = objects.len(&kept.object).await?;
+    if len != kept.bytes {
+        anyhow::bail!("it has {len} bytes and should have {}", kept.bytes);
+    }
+    let mut hash = Sha256::new();
+    let mut pieces = objects.read(&kept.object, 0..len);
+    while let Some(piece) = pieces.try_next().await? {
+        hash.update(&piece);
+    }
+    let sha256: [u8; 32] = hash.finalize().into();
+    if sha256 != kept.sha256 {
+        anyhow::bail!("its bytes are not those that were kept");
+    }
+    Ok(())
 }
 
 /// Everything wrong with one session.

@@ -157,10 +157,7 @@ mod tests {
         assert_eq!(check("digest", &old, b"abc"), Some((true, true)));
         assert_eq!(check("digest", &old, b""), Some((true, false)));
         let unknown = format!("md5=:AAAA:, {}", form(sha256));
-        assert_eq!(
-            check("content-digest", &unknown, b"x"),
-            Some((false, true))
-        );
+        assert_eq!(check("content-digest", &unknown, b"x"), Some((false, true)));
     }
 
     #[test]

@@ -33,7 +33,11 @@ pub(crate) async fn respond(
         known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
     if is_known {
-        return Ok(with_headers(StatusCode::NOT_MODIFIED.into_response(), kept, &tag));
+        return Ok(with_headers(
+            StatusCode::NOT_MODIFIED.into_response(),
+            kept,
+            &tag,
+        ));
     }
     // A range of another version is none; a date is never exact enough.
     let may_range = text(IF_RANGE).is_none_or(|known| known == tag);
@@ -90,7 +94,10 @@ fn with_headers(mut response: Response, kept: &KeptRecording, tag: &str) -> Resp
         (CONTENT_TYPE, kept.media.as_str()),
         (ETAG, tag),
         (ACCEPT_RANGES, "bytes"),
-        (CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\"")),
+        (
+            CONTENT_DISPOSITION,
+            &format!("attachment; filename=\"{name}\""),
+        ),
         (CACHE_CONTROL, "private, no-cache"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),

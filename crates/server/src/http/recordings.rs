@@ -106,8 +106,8 @@ type Names<'a> = (&'a str, &'a str, &'a str);
 /// What a path names; anything that cannot be is not found.
 fn key((lsid, kind, instance): Names<'_>, part: Part) -> Result<RecordingKey, ApiError> {
     let parsed = Lsid::parse(lsid).map_err(|_| not_found("session", &short(lsid)))?;
-    let kind = RecordingKind::parse(kind)
-        .ok_or_else(|| not_found("kind of recording", &short(kind)))?;
+    let kind =
+        RecordingKind::parse(kind).ok_or_else(|| not_found("kind of recording", &short(kind)))?;
     let is_number = !instance.is_empty() && instance.bytes().all(|b| b.is_ascii_digit());
     let number = instance.parse::<u32>().ok().filter(|number| {
         let n_max = match kind {
@@ -348,7 +348,10 @@ async fn fill(
         Ok(()) if is_short => Err(body_broken()),
         other => other,
     };
-    let is_ours = carries != Carries::Nothing { total: end.unwrap_or(0) };
+    let is_ours = carries
+        != Carries::Nothing {
+            total: end.unwrap_or(0),
+        };
     match filled {
         Ok(()) if is_ours && !digests.content_matches() => {
             upload

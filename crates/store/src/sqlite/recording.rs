@@ -114,10 +114,7 @@ pub(super) fn after(
 }
 
 /// Objects that no row names.
-pub(super) fn strangers(
-    db: &Connection,
-    objects: Vec<String>,
-) -> Result<Vec<String>, StoreError> {
+pub(super) fn strangers(db: &Connection, objects: Vec<String>) -> Result<Vec<String>, StoreError> {
     let mut strangers = Vec::new();
     for object in objects {
         let is_known = db

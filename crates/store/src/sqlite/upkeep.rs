@@ -65,7 +65,13 @@ pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, S
         )
         .and_then(|mut statement| {
             let rows = statement.query_map([n_max as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
             })?;
             rows.collect()
         })
