@@ -35,6 +35,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ],
         &[],
     )?;
+    install_browser()?;
     let n_passed = test()?;
     cargo(
         &[
@@ -91,6 +92,30 @@ fn test() -> anyhow::Result<u64> {
         bail!("no test ran");
     }
     Ok(n_passed)
+}
+
+/// The browser in which the tests look at pages, and its driver.
+fn install_browser() -> anyhow::Result<()> {
+    let is_there = || {
+        let programs = ["chromium", "chromedriver"];
+        programs.iter().all(|program| {
+            let output = Command::new(program).arg("--version").output();
+            output.is_ok_and(|output| output.status.success())
+        })
+    };
+    if is_there() {
+        return Ok(());
+    }
+    // Root needs no sudo, and a container may have none.
+    let install = "apt-get update -qq && \
+                   apt-get install -y -qq --no-install-recommends chromium chromium-driver";
+    println!("{install}");
+    let as_root = format!("if [ $(id -u) = 0 ]; then {install}; else sudo sh -c '{install}'; fi");
+    let _ = Command::new("sh").args(["-c", &as_root]).status();
+    if !is_there() {
+        bail!("the tests need a browser: apt-get install -y chromium chromium-driver");
+    }
+    Ok(())
 }
 
 /// A server of its own data directory, ended when it is dropped.

@@ -4,7 +4,7 @@
 const place = document.getElementById("terminal");
 
 AsciinemaPlayer.create(place.dataset.cast, place, {
-  fit: "width",
+  fit: "both",
   preload: true,
   controls: true,
   terminalFontFamily: "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace",

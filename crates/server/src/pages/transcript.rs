@@ -52,6 +52,10 @@ fn facts(transcript: &Transcript, customers: &str) -> Markup {
         ("Representatives", &representatives),
         ("Public site", &transcript.public_site),
     ];
+    let secs = match (transcript.start, transcript.end) {
+        (Some(start), Some(end)) => Some(end.secs().saturating_sub(start.secs()).max(0)),
+        (Some(_) | None, _) => None,
+    };
     let end = match transcript.end {
         Some(end) => moment(end),
         None => html! { "No end is known" },
@@ -67,6 +71,9 @@ fn facts(transcript: &Transcript, customers: &str) -> Markup {
                 div { dt { "Start" } dd { (moment(start)) } }
             }
             div { dt { "End" } dd { (end) } }
+            @if let Some(secs) = secs {
+                div { dt { "Duration" } dd { (duration(secs)) } }
+            }
         }
     }
 }
@@ -115,6 +122,16 @@ fn clock(at: Option<At>) -> Markup {
             Some(at) => time datetime=(iso(at)) { (shown(at, "%H:%M:%S")) },
             None => span.role { "–" },
         }
+    }
+}
+
+/// Hours, minutes and seconds, the first two only where there are any.
+fn duration(secs: i64) -> String {
+    let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min {seconds} s"),
+        (hours, minutes) => format!("{hours} h {minutes} min {seconds} s"),
     }
 }
 

@@ -209,6 +209,7 @@ fn what_strangers_typed_is_shown_as_typed_and_does_nothing() {
         let isolated = "[...document.querySelectorAll('.text')]\
                         .every(e => getComputedStyle(e).unicodeBidi === 'isolate')";
         assert_eq!(browser.value(isolated), true);
+        browser.scroll_to(".message:nth-of-type(18)");
         browser.screenshot(&format!("hostile-{name}"));
     }
 }
@@ -282,6 +283,8 @@ fn a_transcript_is_good_to_read() {
             let expected = ["3 December 2024, UTC", "4 December 2024, UTC"];
             assert_eq!(browser.value(days), serde_json::json!(expected));
             browser.screenshot(&format!("transcript-{width}-{light}"));
+            browser.scroll_to(".event:last-of-type");
+            browser.screenshot(&format!("transcript-{width}-{light}-end"));
         }
     }
 }
@@ -343,6 +346,7 @@ fn a_terminal_is_shown_as_it_was() {
             browser.look_on(screen, Scheme::Light);
             browser.open(&address);
             browser.wait_for("document.querySelector('.ap-overlay-start') !== null");
+            browser.screenshot(&format!("terminal-{source}-{width}-start"));
             browser.click(".ap-overlay-start");
             // Nine tenths of the way.
             browser.press("9");
@@ -352,6 +356,11 @@ fn a_terminal_is_shown_as_it_was() {
             }
             assert_eq!(browser.dialog(), None);
             check_fits(&browser);
+            let bottom = "document.querySelector('.ap-control-bar').getBoundingClientRect().bottom";
+            assert_eq!(
+                browser.value(&format!("{bottom} <= window.innerHeight")),
+                true
+            );
             assert_eq!(browser.faults(), Vec::<String>::new());
             browser.screenshot(&format!("terminal-{source}-{width}"));
         }

@@ -127,6 +127,13 @@ impl Browser {
         Some(text.as_str().unwrap_or_default().to_owned())
     }
 
+    /// Scrolls to an element.
+    pub(super) fn scroll_to(&self, selector: &str) {
+        self.value(&format!(
+            "void document.querySelector('{selector}').scrollIntoView()"
+        ));
+    }
+
     /// Clicks in the middle of an element, as a person would.
     pub(super) fn click(&self, selector: &str) {
         let find = json!({ "using": "css selector", "value": selector });
