@@ -3,7 +3,7 @@
 use flate2::{Compress, FlushCompress};
 
 use crate::column::{csv_header, csv_row};
-use crate::dialect::{Dialect, ROOT_END};
+use crate::dialect::{Dialect, root_end};
 use crate::link::Links;
 use crate::read::read_own;
 use crate::sealed::{Inflater, Level, Sealed, SealedError, crc, deflate};
@@ -61,6 +61,8 @@ pub enum Coding {
 pub struct Head<'a> {
     /// The dialect spoken.
     pub dialect: &'static Dialect,
+    /// The root element.
+    pub root: &'static str,
     /// The namespace of the report's elements.
     pub namespace: &'a str,
     /// The cursor of a `changed_since` report.
@@ -71,6 +73,7 @@ pub struct Head<'a> {
 /// emptied between calls.
 pub struct Answer {
     format: Format,
+    root: &'static str,
     namespace: String,
     gzip: Option<Gzip>,
     inflater: Inflater,
@@ -83,6 +86,7 @@ impl Answer {
     pub fn begin(head: Head<'_>, format: Format, coding: Coding, out: &mut Vec<u8>) -> Answer {
         let mut answer = Answer {
             format,
+            root: head.root,
             namespace: head.namespace.into(),
             gzip: match coding {
                 Coding::Identity => None,
@@ -96,7 +100,7 @@ impl Answer {
         match format {
             Format::Xml => head
                 .dialect
-                .root_start(head.namespace, head.next, &mut text),
+                .root_start(head.root, head.namespace, head.next, &mut text),
             Format::Json => text.extend_from_slice(b"{\"sessions\":[\n"),
             Format::Ndjson => {}
             Format::Csv => text = csv_header(),
@@ -188,10 +192,19 @@ impl Answer {
         self.reclothe(&text, out)
     }
 
+    /// Appends elements that are no sessions, as XML.
+    pub fn elements(&mut self, xml: &[u8], out: &mut Vec<u8>) {
+        self.put(xml, out);
+    }
+
     /// Ends the answer.
     pub fn end(mut self, out: &mut Vec<u8>) {
         match self.format {
-            Format::Xml => self.put(ROOT_END, out),
+            Format::Xml => {
+                let mut end = Vec::new();
+                root_end(self.root, &mut end);
+                self.put(&end, out);
+            }
             Format::Json => self.put(b"]}\n", out),
             Format::Ndjson | Format::Csv => {}
         }

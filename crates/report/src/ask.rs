@@ -1,6 +1,7 @@
 //! Parameters in, a question out, or every fault of them at once.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use debrief_domain::limits::LSIDS_MAX;
 use debrief_domain::{At, Change, Filter, Lsid, RepId, Selection, SiteId, TeamId, Which, Window};
@@ -26,6 +27,8 @@ pub const PARAMETERS: &[&str] = &[
     "lsids",
     "changed_since",
     "limit",
+    "report_type",
+    "id",
     "format",
 ];
 
@@ -45,13 +48,137 @@ pub struct Query {
 pub enum ReportKind {
     /// Whole sessions.
     SupportSession,
+    /// Ids of sessions, their external keys, and whether they were recorded.
+    SupportSessionListing,
+    /// Sessions counted by representative, team or site.
+    SupportSessionSummary(Group),
+    /// What customers answered when their sessions had ended.
+    SupportCustExitSurvey,
+    /// What representatives answered.
+    SupportRepExitSurvey,
 }
 
-/// Names of reports; the first of each kind is its own, the others are aliases.
-const REPORTS: &[(&str, ReportKind)] = &[
-    ("SupportSession", ReportKind::SupportSession),
-    ("AccessSession", ReportKind::SupportSession),
+/// What the parameter `report_type` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Representatives, by the sessions they owned.
+    Rep,
+    /// Teams, by the sessions that belonged to them.
+    Team,
+    /// Public sites, by the sessions run through them.
+    Site,
+}
+
+impl Group {
+    /// The words for it. Sister products call a representative a user.
+    const WORDS: &[(&str, Group)] = &[
+        ("rep", Group::Rep),
+        ("user", Group::Rep),
+        ("team", Group::Team),
+        ("site", Group::Site),
+    ];
+}
+
+impl ReportKind {
+    /// The root element of its answer.
+    pub fn root(self) -> &'static str {
+        let is_it = |report: &&Report| discriminant(&report.kind) == discriminant(&self);
+        REPORTS
+            .iter()
+            .find(is_it)
+            .map_or(ROOT_DEFAULT, |report| report.root)
+    }
+}
+
+/// A report: what it is called, and which parameters it reads.
+struct Report {
+    /// Where it is counted by something, `report_type` says by what.
+    kind: ReportKind,
+    /// Its name, then other names of it.
+    names: &'static [&'static str],
+    /// The root element of its answer.
+    root: &'static str,
+    takes: Takes,
+}
+
+/// Which parameters a report reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// A window, ids or a cursor, with `limit`; every format.
+    Everything,
+    /// A window with `limit`.
+    Window,
+    /// A window with `report_type` and `id`, or ids of sessions.
+    WindowOfGroup,
+}
+
+impl Takes {
+    /// Parameters of other reports that would silently change nothing here.
+    fn refused(self) -> &'static [&'static str] {
+        match self {
+            Takes::Everything => &[],
+            Takes::Window => &["lsid", "lsids", "changed_since"],
+            Takes::WindowOfGroup => &["changed_since", "limit"],
+        }
+    }
+
+    fn formats(self) -> &'static [Format] {
+        match self {
+            Takes::Everything => &Format::ALL,
+            Takes::Window | Takes::WindowOfGroup => &[Format::Xml],
+        }
+    }
+}
+
+/// Every report.
+const REPORTS: &[Report] = &[
+    Report {
+        kind: ReportKind::SupportSession,
+        names: &["SupportSession", "AccessSession"],
+        root: "session_list",
+        takes: Takes::Everything,
+    },
+    Report {
+        kind: ReportKind::SupportSessionListing,
+        names: &["SupportSessionListing", "AccessSessionListing"],
+        root: "session_summary_list",
+        takes: Takes::Window,
+    },
+    Report {
+        kind: ReportKind::SupportSessionSummary(Group::Rep),
+        names: &["SupportSessionSummary", "AccessSessionSummary"],
+        root: "summary_list",
+        takes: Takes::Window,
+    },
+    Report {
+        kind: ReportKind::SupportCustExitSurvey,
+        names: &["SupportCustExitSurvey"],
+        root: "exit_survey_list",
+        takes: Takes::WindowOfGroup,
+    },
+    Report {
+        kind: ReportKind::SupportRepExitSurvey,
+        names: &["SupportRepExitSurvey"],
+        root: "exit_survey_list",
+        takes: Takes::WindowOfGroup,
+    },
 ];
+
+/// The root of an error about no report that is known.
+pub(crate) const ROOT_DEFAULT: &str = "session_list";
+
+fn report_named(name: &str) -> Option<&'static Report> {
+    REPORTS.iter().find(|report| report.names.contains(&name))
+}
+
+/// The root element that an error about these parameters stands in.
+pub fn root_of(params: &Params) -> &'static str {
+    let mut given = params.0.iter();
+    given
+        .find(|(name, _)| name == "generate_report")
+        .and_then(|(_, value)| report_named(value))
+        .map_or(ROOT_DEFAULT, |report| report.root)
+}
 
 /// One faulty parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +219,12 @@ pub fn ask(params: &Params, zone: &TimeZone) -> Result<Query, Faults> {
         faults: Vec::new(),
     };
     let report = asked.report();
-    let format = asked.format();
-    let selection = asked.selection();
-    match (report, format, selection) {
+    // Of a report that is not known, nothing can be said to be too much.
+    let takes = report.map_or(Takes::Everything, |report| report.takes);
+    let format = asked.format(takes);
+    let kind = report.and_then(|report| asked.kind(report));
+    let selection = asked.selection(takes);
+    match (kind, format, selection) {
         (Some(report), Some(format), Some(selection)) if asked.faults.is_empty() => Ok(Query {
             report,
             selection,
@@ -134,8 +264,8 @@ impl<'a> Asked<'a> {
         self.params.0.iter().any(|(given, _)| given == name)
     }
 
-    fn report(&mut self) -> Option<ReportKind> {
-        let names: Vec<&str> = REPORTS.iter().map(|(name, _)| *name).collect();
+    fn report(&mut self) -> Option<&'static Report> {
+        let names: Vec<&str> = REPORTS.iter().flat_map(|r| r.names).copied().collect();
         let names = names.join(", ");
         let Some(given) = self.get("generate_report") else {
             return self.fault(
@@ -143,8 +273,8 @@ impl<'a> Asked<'a> {
                 format!("is required; known reports: {names}"),
             );
         };
-        if let Some((_, report)) = REPORTS.iter().find(|(name, _)| *name == given) {
-            return Some(*report);
+        if let Some(report) = report_named(given) {
+            return Some(report);
         }
         let given = short(given);
         self.fault(
@@ -153,26 +283,67 @@ impl<'a> Asked<'a> {
         )
     }
 
-    fn format(&mut self) -> Option<Format> {
+    /// The kind of report, with what it counts by; names the parameters that it does not read.
+    fn kind(&mut self, report: &Report) -> Option<ReportKind> {
+        let name = report.names[0];
+        for &parameter in report.takes.refused() {
+            if self.has(parameter) {
+                self.faults.push(Fault {
+                    parameter,
+                    message: format!("is not read by {name}"),
+                });
+            }
+        }
+        match report.kind {
+            ReportKind::SupportSessionSummary(_) => {
+                self.group().map(ReportKind::SupportSessionSummary)
+            }
+            kind @ (ReportKind::SupportSession
+            | ReportKind::SupportSessionListing
+            | ReportKind::SupportCustExitSurvey
+            | ReportKind::SupportRepExitSurvey) => Some(kind),
+        }
+    }
+
+    fn group(&mut self) -> Option<Group> {
+        const EXPECTED: &str = "expected rep, team or site";
+        if !self.has("report_type") {
+            return self.fault("report_type", format!("is required; {EXPECTED}"));
+        }
+        let given = self.get("report_type")?;
+        match Group::WORDS.iter().find(|(word, _)| *word == given) {
+            Some((_, group)) => Some(*group),
+            None => {
+                let given = short(given);
+                self.fault("report_type", format!("{given} is not known; {EXPECTED}"))
+            }
+        }
+    }
+
+    fn format(&mut self, takes: Takes) -> Option<Format> {
         let Some(given) = self.get("format") else {
             return Some(Format::Xml);
         };
-        if let Some(format) = Format::ALL
-            .into_iter()
-            .find(|format| format.name() == given)
-        {
-            return Some(format);
+        let formats = takes.formats();
+        if let Some(format) = formats.iter().find(|format| format.name() == given) {
+            return Some(*format);
         }
-        let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
         let given = short(given);
-        self.fault(
-            "format",
-            format!("{given} is not one of {}", names.join(", ")),
-        )
+        let message = match names[..] {
+            [only] => format!("{given} is not known to this report; expected {only}"),
+            _ => format!("{given} is not one of {}", names.join(", ")),
+        };
+        self.fault("format", message)
     }
 
-    fn selection(&mut self) -> Option<Selection> {
-        if self.has("lsid") || self.has("lsids") {
+    fn selection(&mut self, takes: Takes) -> Option<Selection> {
+        let refused = takes.refused();
+        let reads = |asked: &Self, name| asked.has(name) && !refused.contains(&name);
+        if reads(self, "lsid") || reads(self, "lsids") {
+            if takes == Takes::WindowOfGroup && self.has("report_type") {
+                self.group();
+            }
             let which = Which::Named(self.lsids()?);
             // The vendor's document: with lsid or lsids, limit is ignored.
             return Some(Selection {
@@ -180,15 +351,43 @@ impl<'a> Asked<'a> {
                 filter: Filter::All,
             });
         }
-        let which = match self.get("changed_since") {
-            Some(cursor) => self.changed_since(cursor),
-            None => self.window(),
+        let which = match reads(self, "changed_since") {
+            true => {
+                let cursor = self.get("changed_since");
+                cursor.and_then(|cursor| self.changed_since(cursor))
+            }
+            false => self.window(refused),
         };
-        let filter = self.filter();
+        let filter = match takes {
+            Takes::Everything | Takes::Window => self.filter(),
+            Takes::WindowOfGroup => self.group_filter(),
+        };
         Some(Selection {
             which: which?,
             filter: filter?,
         })
+    }
+
+    /// The parameters `report_type` and `id`.
+    fn group_filter(&mut self) -> Option<Filter> {
+        const EXPECTED: &str = "expected all or the ID of a representative, team or site";
+        let group = self.group();
+        if !self.has("id") {
+            return self.fault("id", format!("is required; {EXPECTED}"));
+        }
+        let given = self.get("id")?;
+        if given == "all" {
+            return Some(Filter::All);
+        }
+        let parsed = match group? {
+            Group::Rep => RepId::parse(given).map(Filter::OwnedBy),
+            Group::Team => TeamId::parse(given).map(Filter::Team),
+            Group::Site => SiteId::parse(given).map(Filter::Site),
+        };
+        match parsed {
+            Ok(filter) => Some(filter),
+            Err(error) => self.fault("id", format!("{error}; {EXPECTED}")),
+        }
     }
 
     fn lsids(&mut self) -> Option<Vec<Lsid>> {
@@ -224,16 +423,25 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn window(&mut self) -> Option<Which> {
+    fn window(&mut self, refused: &[&str]) -> Option<Which> {
         let starts = self.has("start_date") || self.has("start_time");
         let ends = self.has("end_date") || self.has("end_time");
         if !starts && !ends {
             self.duration(DURATION_SECS_MAX, "seconds");
-            return self.fault(
+            const READ: &[&str] = &[
                 "start_date",
-                "expected one of start_date, start_time, end_date, end_time, lsid, lsids or \
-                 changed_since",
-            );
+                "start_time",
+                "end_date",
+                "end_time",
+                "lsid",
+                "lsids",
+                "changed_since",
+            ];
+            let mut read = READ.to_vec();
+            read.retain(|name| !refused.contains(name));
+            let last = read.pop().unwrap_or("");
+            let expected = format!("expected one of {} or {last}", read.join(", "));
+            return self.fault("start_date", expected);
         }
         if starts && ends {
             for name in ["start_date", "start_time", "end_date", "end_time"] {
@@ -439,11 +647,14 @@ mod tests {
         }
         let zone = TimeZone::get(zone).unwrap();
         let shown = match ask(&Params(params), &zone) {
-            Ok(query) => format!(
-                "{}, {:?}",
-                show(&query.selection.which),
-                query.selection.filter
-            ),
+            Ok(query) => {
+                let kind = match query.report {
+                    ReportKind::SupportSession => String::new(),
+                    neighbour => format!("{neighbour:?} {:?}: ", query.format),
+                };
+                let which = show(&query.selection.which);
+                format!("{kind}{which}, {:?}", query.selection.filter)
+            }
             Err(faults) => faults
                 .0
                 .iter()
@@ -463,7 +674,7 @@ mod tests {
         check(
             "start_date=2016-13-01&limit=rep&format=pdf&generate_report=Nonsense",
             expect![[r#"
-                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession
+                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey
                 format: `pdf` is not one of xml, json, ndjson, csv
                 start_date: month 13 does not exist
                 duration: is required
@@ -656,6 +867,124 @@ mod tests {
             limit: `` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID
         "#]],
         );
+    }
+
+    #[test]
+    fn a_parameter_that_a_report_does_not_read_is_named() {
+        let listing = "generate_report=SupportSessionListing";
+        check(
+            &format!("{listing}&lsid=a&lsids=&changed_since=0&format=csv&limit=x"),
+            expect![[r#"
+                format: `csv` is not known to this report; expected xml
+                lsid: is not read by SupportSessionListing
+                lsids: is not read by SupportSessionListing
+                changed_since: is not read by SupportSessionListing
+                duration: is required
+                start_date: expected one of start_date, start_time, end_date or end_time
+                limit: `x` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID
+            "#]],
+        );
+        check(
+            "generate_report=SupportSessionSummary&lsid=a&start_time=0&duration=0&report_type=queue",
+            expect![[r#"
+                lsid: is not read by SupportSessionSummary
+                report_type: `queue` is not known; expected rep, team or site
+            "#]],
+        );
+        check(
+            "generate_report=SupportSessionSummary&start_time=0&duration=0",
+            expect![[r#"
+                report_type: is required; expected rep, team or site
+            "#]],
+        );
+        check(
+            "generate_report=SupportCustExitSurvey&changed_since=0&limit=all&format=json",
+            expect![[r#"
+                format: `json` is not known to this report; expected xml
+                changed_since: is not read by SupportCustExitSurvey
+                limit: is not read by SupportCustExitSurvey
+                duration: is required
+                start_date: expected one of start_date, start_time, end_date, end_time, lsid or lsids
+                report_type: is required; expected rep, team or site
+                id: is required; expected all or the ID of a representative, team or site
+            "#]],
+        );
+        check(
+            "generate_report=SupportRepExitSurvey&lsid=&report_type=queue&id=x",
+            expect![[r#"
+                report_type: `queue` is not known; expected rep, team or site
+                lsid: must not be empty
+            "#]],
+        );
+        check(
+            "generate_report=SupportRepExitSurvey&end_time=0&duration=0&report_type=site&id=",
+            expect![[r#"
+                id: must not be empty; expected all or the ID of a representative, team or site
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_neighbours_are_known_by_the_names_of_sister_products_too() {
+        check(
+            "generate_report=AccessSessionListing&start_time=0&duration=0&limit=rep:1&id=x",
+            expect![[
+                r#"SupportSessionListing Xml: started 1970-01-01T00:00:00+00:00 …, OwnedBy("1")"#
+            ]],
+        );
+        check(
+            "generate_report=AccessSessionSummary&end_time=0&duration=0&report_type=user",
+            expect!["SupportSessionSummary(Rep) Xml: ended 1970-01-01T00:00:00+00:00 …, All"],
+        );
+        check(
+            "generate_report=SupportSessionSummary&end_time=0&duration=0&report_type=site&limit=team:all&format=xml",
+            expect!["SupportSessionSummary(Site) Xml: ended 1970-01-01T00:00:00+00:00 …, AnyTeam"],
+        );
+    }
+
+    #[test]
+    fn surveys_are_of_a_representative_a_team_or_a_site() {
+        for (report_type, id, filter) in [
+            ("rep", "5", r#"OwnedBy("5")"#),
+            ("team", "2", r#"Team("2")"#),
+            ("site", "1", r#"Site("1")"#),
+            ("rep", "all", "All"),
+            ("team", "all", "All"),
+            ("site", "all", "All"),
+        ] {
+            let pairs = [
+                ("generate_report", "SupportCustExitSurvey"),
+                ("start_time", "0"),
+                ("duration", "0"),
+                ("report_type", report_type),
+                ("id", id),
+            ];
+            let params = pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
+            let query = ask(&Params(params), &TimeZone::UTC).unwrap();
+            assert_eq!(query.report, ReportKind::SupportCustExitSurvey);
+            let asked = format!("{:?}", query.selection.filter);
+            assert_eq!(asked, filter, "{report_type} {id}");
+        }
+        check(
+            "generate_report=SupportRepExitSurvey&lsids=b,a&id=whatever",
+            expect![[r#"SupportRepExitSurvey Xml: named ["b", "a"], All"#]],
+        );
+    }
+
+    #[test]
+    fn an_error_stands_in_the_root_of_the_report_that_was_asked_for() {
+        let root = |report: &str| {
+            let pair = ("generate_report".to_owned(), report.to_owned());
+            root_of(&Params(vec![pair]))
+        };
+        for report in REPORTS {
+            assert_eq!(report.kind.root(), report.root);
+            for name in report.names {
+                assert_eq!(root(name), report.root, "{name}");
+            }
+        }
+        assert_eq!(root("Nonsense"), ROOT_DEFAULT);
+        assert_eq!(root_of(&Params::default()), ROOT_DEFAULT);
     }
 
     #[test]

@@ -69,9 +69,17 @@ impl Dialect {
 
     /// The first bytes of an answer: the declaration and the root's start tag. `next` is the
     /// cursor of a `changed_since` report, an attribute in Debrief's own namespace.
-    pub(crate) fn root_start(&self, namespace: &str, next: Option<u64>, out: &mut Vec<u8>) {
+    pub(crate) fn root_start(
+        &self,
+        root: &str,
+        namespace: &str,
+        next: Option<u64>,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(DECLARATION);
-        out.extend_from_slice(b"<session_list xmlns=\"");
+        out.push(b'<');
+        out.extend_from_slice(root.as_bytes());
+        out.extend_from_slice(b" xmlns=\"");
         crate::write::escape_attribute(namespace, out);
         out.push(b'"');
         if self.declares_xsi == Declares::Xsi {
@@ -85,16 +93,16 @@ impl Dialect {
         out.extend_from_slice(b">\n");
     }
 
-    /// A whole document that says what went wrong.
-    pub fn error_document(&self, namespace: &str, sentence: &str) -> Vec<u8> {
+    /// A whole document that says what went wrong with the report that has this root.
+    pub fn error_document(&self, root: &str, namespace: &str, sentence: &str) -> Vec<u8> {
         let mut out = Vec::new();
         match self.error {
             ErrorPlace::InsideList => {
-                self.root_start(namespace, None, &mut out);
+                self.root_start(root, namespace, None, &mut out);
                 out.extend_from_slice(b"<error>");
                 crate::write::escape_text(sentence, &mut out);
                 out.extend_from_slice(b"</error>\n");
-                out.extend_from_slice(ROOT_END);
+                root_end(root, &mut out);
             }
             ErrorPlace::Root => {
                 out.extend_from_slice(DECLARATION);
@@ -113,7 +121,11 @@ impl Dialect {
 const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The root's end tag.
-pub(crate) const ROOT_END: &[u8] = b"</session_list>\n";
+pub(crate) fn root_end(root: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(root.as_bytes());
+    out.extend_from_slice(b">\n");
+}
 
 #[cfg(test)]
 mod tests {
@@ -124,7 +136,8 @@ mod tests {
     #[track_caller]
     fn check(dialect: &str, expect: Expect) {
         let dialect = Dialect::parse(dialect).unwrap();
-        let document = dialect.error_document(Dialect::NAMESPACE, "a < b & c");
+        let root = "session_list";
+        let document = dialect.error_document(root, Dialect::NAMESPACE, "a < b & c");
         expect.assert_eq(&String::from_utf8(document).unwrap());
     }
 

@@ -10,6 +10,7 @@ mod dialect;
 mod element;
 mod link;
 mod names;
+mod neighbour;
 mod read;
 mod sealed;
 mod time;
@@ -17,13 +18,14 @@ mod transcript;
 mod write;
 
 pub use answer::{Answer, Coding, Format, Head};
-pub use ask::{Fault, Faults, PARAMETERS, Params, Query, ReportKind, ask};
+pub use ask::{Fault, Faults, Group, PARAMETERS, Params, Query, ReportKind, ask, root_of};
 pub use column::{COLUMNS, Column, Kind};
 pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};
 pub use link::{
     DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, SignedLink, Verdict,
 };
+pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
 pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use time::{iso, parse_iso};

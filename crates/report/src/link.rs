@@ -457,6 +457,33 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// Appends what stands beside the addresses: elements, each closed.
+pub(crate) fn literals(pieces: &[Piece], out: &mut Vec<u8>) {
+    for piece in pieces {
+        match piece {
+            Piece::Literal(bytes) => out.extend_from_slice(bytes),
+            Piece::Address { .. }
+            | Piece::CustomAttributesIfDefined
+            | Piece::Guarded
+            | Piece::Open => {}
+        }
+    }
+}
+
+/// Whether any of the packed pieces leads to a recording; none when they are damaged.
+pub(crate) fn has_recording(packed: &[u8]) -> Option<bool> {
+    for piece in Pieces(packed) {
+        if let Packed::Address {
+            target: LinkTarget::Recording(_),
+            ..
+        } = piece?
+        {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
 /// Reads what [`pack`] wrote; none when it is damaged.
 pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<Piece>> {
     let own = |packed: Packed<'_>| match packed {

@@ -20,6 +20,7 @@ use crate::element::{Attribute, Element, Node};
 use crate::write::{is_xml_char, is_xml_text};
 
 pub use imported::Imported;
+pub(crate) use imported::{owners, seconds, site, teams};
 pub use source::Position;
 use source::Source;
 

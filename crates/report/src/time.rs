@@ -20,6 +20,21 @@ pub(crate) fn hms(secs: u64) -> String {
     format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
+/// The seconds of a length as [`hms`] writes it; none when it is no such text.
+pub(crate) fn parse_hms(text: &str) -> Option<u64> {
+    let number = |part: &str| {
+        let is_number = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse::<u64>().ok().filter(|_| is_number)
+    };
+    let mut parts = text.trim().split(':');
+    let (hours, mins, secs) = (parts.next()?, parts.next()?, parts.next()?);
+    let (hours, mins, secs) = (number(hours)?, number(mins)?, number(secs)?);
+    if parts.next().is_some() || 60 <= mins || 60 <= secs {
+        return None;
+    }
+    hours.checked_mul(3600)?.checked_add(mins * 60 + secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +54,23 @@ mod tests {
         assert_eq!(hms(0), "00:00:00");
         assert_eq!(hms(3_661), "01:01:01");
         assert_eq!(hms(100 * 3600 + 59), "100:00:59");
+        assert_eq!(parse_hms("100:00:59"), Some(100 * 3600 + 59));
+    }
+
+    #[test]
+    fn what_is_no_length_is_not_read_as_one() {
+        for text in [
+            "",
+            "10",
+            "00:10",
+            "00:60:00",
+            "00:00:60",
+            "+1:00:00",
+            "0:0:0:0",
+            "99999999999999999999:00:00",
+            "0:18446744073709551615:00",
+        ] {
+            assert_eq!(parse_hms(text), None, "{text}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use debrief_domain::{
 };
 use debrief_report::{
     Answer, COLUMNS, Coding, DIALECTS, DefinesCustomFields, Dialect, Format, Head, Level, LinkKey,
-    Links, Parts, RecordingsView, Sealed, Sealer, SessionReader, session_parts,
+    Links, Parts, RecordingsView, ReportKind, Sealed, Sealer, SessionReader, session_parts,
 };
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
@@ -43,6 +43,7 @@ fn head() -> Head<'static> {
     Head {
         dialect: &DIALECTS[0],
         namespace: Dialect::NAMESPACE,
+        root: ReportKind::SupportSession.root(),
         next: None,
     }
 }

@@ -4,7 +4,7 @@
 
 use debrief_report::{
     Answer, Coding, DefinesCustomFields, Dialect, Format, Head, Level, LinkKey, Links,
-    RecordingsView, Sealed, Sealer, SessionReader,
+    RecordingsView, ReportKind, Sealed, Sealer, SessionReader,
 };
 use proptest::prelude::*;
 
@@ -85,6 +85,7 @@ fn export(document: &[u8]) -> (Vec<u8>, bool) {
     let head = Head {
         dialect,
         namespace: Dialect::NAMESPACE,
+        root: ReportKind::SupportSession.root(),
         next: None,
     };
     let mut answer = Answer::begin(head, Format::Xml, Coding::Identity, &mut out);

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use debrief_domain::EventType;
 use debrief_report::{
     Answer, Coding, DIALECTS, DefinesCustomFields, Dialect, Format, Head, Imported, Level, LinkKey,
-    Links, ReadError, RecordingsView, Sealed, Sealer, SessionReader,
+    Links, ReadError, RecordingsView, ReportKind, Sealed, Sealer, SessionReader,
 };
 use proptest::prelude::*;
 
@@ -58,6 +58,7 @@ fn begin(format: Format, coding: Coding, out: &mut Vec<u8>) -> Answer {
     let head = Head {
         dialect: &DIALECTS[0],
         namespace: Dialect::NAMESPACE,
+        root: ReportKind::SupportSession.root(),
         next: None,
     };
     Answer::begin(head, format, coding, out)

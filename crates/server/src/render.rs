@@ -6,8 +6,8 @@ use debrief_domain::{
     At, Change, Directory, Event, Filter, Lsid, Moment, Recording, Selection, Which, fold,
 };
 use debrief_report::{
-    Answer, Coding, Element, Format, Head, Level, Links, Nothing, Parts, Query, Sealed, Sealer,
-    session_parts,
+    Answer, Coding, Element, Format, Head, Level, Links, Neighbour, NeighbourError, Nothing, Parts,
+    Query, Sealed, Sealer, Seen, session_parts,
 };
 use debrief_store::{
     Cursor, Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError,
@@ -33,6 +33,10 @@ pub(crate) struct Report {
 /// What the visitor of pages works on.
 struct Making {
     answer: Option<Answer>,
+    /// What makes something else than whole sessions.
+    neighbour: Option<Neighbour>,
+    /// What that has to tell; it is coded by the page.
+    told: Vec<u8>,
     out: Vec<u8>,
     chunk_bytes: usize,
     links: Links,
@@ -40,11 +44,14 @@ struct Making {
     version: u64,
     namespace: String,
     now: At,
-    n_sessions: u64,
-    n_sessions_max: u64,
+    /// Sessions given, or whatever else the report lists.
+    n_given: u64,
+    n_given_max: u64,
     n_replaced: u64,
     /// Sessions whose kept bytes show old names of teams, sealed again.
     renewed: Vec<SealedBody>,
+    /// Whether more was asked for than is held in memory.
+    is_too_long: bool,
 }
 
 impl Report {
@@ -91,12 +98,15 @@ impl Report {
         let mut out = Vec::new();
         let head = Head {
             dialect: config.dialect,
+            root: query.report.root(),
             namespace: &config.namespace,
             next,
         };
         let answer = Answer::begin(head, query.format, coding, &mut out);
         let making = Making {
             answer: Some(answer),
+            neighbour: Neighbour::new(query.report, &config.namespace),
+            told: Vec::new(),
             out,
             chunk_bytes: CHUNK_BYTES_FIRST,
             links,
@@ -104,10 +114,11 @@ impl Report {
             version: names.version,
             namespace: config.namespace.clone(),
             now: app.now(),
-            n_sessions: 0,
-            n_sessions_max: u64::MAX,
+            n_given: 0,
+            n_given_max: u64::MAX,
             n_replaced: 0,
             renewed: Vec::new(),
+            is_too_long: false,
         };
         Ok(Report {
             store: store.clone(),
@@ -138,25 +149,24 @@ impl Report {
         let visit = move |found: Found<'_>| {
             let mut making = making.lock().map_err(|_| poisoned())?;
             making.session(found)?;
-            let is_full = making.chunk_bytes <= making.out.len()
-                || making.n_sessions_max <= making.n_sessions;
+            let n_bytes = making.out.len() + making.told.len();
+            let is_full = making.chunk_bytes <= n_bytes || making.n_given_max <= making.n_given;
             Ok(if is_full { Flow::Full } else { Flow::More })
         };
         let reading = self.store.page(reading, Box::new(visit)).await?;
         let (chunk, renewed) = {
             let mut making = self.making.lock().map_err(|_| poisoned())?;
             let making = &mut *making;
-            let is_enough = making.n_sessions_max <= making.n_sessions;
+            let is_enough = making.n_given_max <= making.n_given;
             if reading.is_done() || is_enough {
                 self.cursor = if reading.is_done() {
                     None
                 } else {
                     reading.cursor()
                 };
-                if let Some(answer) = making.answer.take() {
-                    answer.end(&mut making.out);
-                }
+                making.end();
             } else {
+                making.code();
                 self.reading = Some(reading);
             }
             making.chunk_bytes = (2 * making.chunk_bytes).min(CHUNK_BYTES_MAX);
@@ -180,7 +190,7 @@ impl Report {
     /// Ends the answer after so many sessions; [`Report::cursor`] then says where to go on.
     pub(crate) fn stop_after(&mut self, n_sessions_max: usize) {
         if let Ok(mut making) = self.making.lock() {
-            making.n_sessions_max = n_sessions_max as u64;
+            making.n_given_max = n_sessions_max as u64;
         }
     }
 
@@ -189,10 +199,37 @@ impl Report {
         self.cursor
     }
 
-    /// Whether every session has been given, and how many.
-    pub(crate) fn progress(&self) -> (bool, u64) {
-        let n_sessions = self.making.lock().map_or(0, |making| making.n_sessions);
-        (self.reading.is_none(), n_sessions)
+    /// How many sessions, or whatever else the report lists, have been given so far.
+    pub(crate) fn n_given(&self) -> u64 {
+        self.making.lock().map_or(0, |making| making.n_given)
+    }
+
+    /// Whether every session has been given.
+    pub(crate) fn is_done(&self) -> bool {
+        self.reading.is_none()
+    }
+
+    /// Whether more was asked for than is held in memory, so that the report was given up.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.making.lock().is_ok_and(|making| making.is_too_long)
+    }
+
+    /// The first bytes, or the whole document that says that nothing fits. Where there is such a
+    /// document, or nothing can be told before the end, it takes until something is found.
+    pub(crate) async fn open(&mut self, app: &App, query: &Query) -> Result<Opening, StoreError> {
+        let nothing = nothing_found(app, query);
+        let tells_at_end = self.making.lock().is_ok_and(|making| {
+            let neighbour = making.neighbour.as_ref();
+            neighbour.is_some_and(Neighbour::tells_at_end)
+        });
+        let mut first = self.chunk().await?.unwrap_or_default();
+        while (nothing.is_some() || tells_at_end) && self.n_given() == 0 && !self.is_done() {
+            first.extend(self.chunk().await?.unwrap_or_default());
+        }
+        Ok(match nothing {
+            Some(document) if self.n_given() == 0 => Opening::Nothing(document),
+            Some(_) | None => Opening::First(first),
+        })
     }
 
     /// Characters so far that XML cannot carry and that became U+FFFD.
@@ -259,12 +296,21 @@ fn live_parts(
     Ok(session_parts(&session, directory))
 }
 
+/// How an answer begins.
+pub(crate) enum Opening {
+    /// With these bytes; the report may go on.
+    First(Vec<u8>),
+    /// Nothing fits, and this is the whole document, uncoded.
+    Nothing(Vec<u8>),
+}
+
 /// The document that answers when no session fits, if the dialect has one.
-pub(crate) fn nothing_found(app: &App, query: &Query) -> Option<Vec<u8>> {
+fn nothing_found(app: &App, query: &Query) -> Option<Vec<u8>> {
     let config = app.config();
     match (config.dialect.nothing, query.format) {
         (Nothing::Error(sentence), Format::Xml) => {
-            Some(config.dialect.error_document(&config.namespace, sentence))
+            let (root, namespace) = (query.report.root(), &config.namespace);
+            Some(config.dialect.error_document(root, namespace, sentence))
         }
         (Nothing::Error(_) | Nothing::EmptyList, _) => None,
     }
@@ -282,8 +328,12 @@ fn damaged(error: debrief_report::SealedError) -> StoreError {
 }
 
 impl Making {
+    /// Takes the next session in.
     fn session(&mut self, found: Found<'_>) -> Result<(), StoreError> {
-        self.n_sessions += 1;
+        if self.neighbour.is_some() {
+            return self.neighbour_of(found);
+        }
+        self.n_given += 1;
         let Some(answer) = &mut self.answer else {
             return Ok(());
         };
@@ -324,13 +374,87 @@ impl Making {
                 recordings,
                 silence,
             } => {
-                let (now, directory) = (self.now, &self.directory);
-                let parts = live_parts(lseq, events, &recordings, silence, now, directory)?;
-                self.n_replaced += parts.n_replaced;
+                let parts = self.folded(lseq, events, &recordings, silence)?;
+                let Some(answer) = &mut self.answer else {
+                    return Ok(());
+                };
                 answer
                     .parts(&parts, &self.links, &mut self.out)
                     .map_err(damaged)
             }
+        }
+    }
+
+    /// Takes the next session in where something else than whole sessions is made. Names that
+    /// belong to the directory are looked up at the end, if at all: no session is made anew.
+    fn neighbour_of(&mut self, found: Found<'_>) -> Result<(), StoreError> {
+        match found {
+            Found::Sealed { body, .. } => {
+                let sealed = Sealed::parse(body).map_err(damaged)?;
+                self.tell(Seen::Sealed(&sealed))
+            }
+            Found::Live {
+                lseq,
+                events,
+                recordings,
+                silence,
+            } => {
+                let parts = self.folded(lseq, events, &recordings, silence)?;
+                self.tell(Seen::Parts(&parts))
+            }
+        }
+    }
+
+    fn tell(&mut self, seen: Seen<'_>) -> Result<(), StoreError> {
+        let Some(neighbour) = &mut self.neighbour else {
+            return Ok(());
+        };
+        let given = neighbour.session(seen, self.links.recordings, &mut self.told);
+        match given {
+            Ok(n_given) => {
+                self.n_given += n_given;
+                Ok(())
+            }
+            Err(NeighbourError::Damaged(error)) => Err(damaged(error)),
+            Err(error @ NeighbourError::TooManyRows) => {
+                self.is_too_long = true;
+                Err(StoreError::refused(error.to_string()))
+            }
+        }
+    }
+
+    /// The parts of a session that is not sealed.
+    fn folded(
+        &mut self,
+        lseq: u64,
+        events: Vec<Event>,
+        recordings: &[Recording],
+        silence: Silence,
+    ) -> Result<Parts, StoreError> {
+        let (now, directory) = (self.now, &self.directory);
+        let parts = live_parts(lseq, events, recordings, silence, now, directory)?;
+        self.n_replaced += parts.n_replaced;
+        Ok(parts)
+    }
+
+    /// Appends what a neighbour has told, all of it coded at once.
+    fn code(&mut self) {
+        if let Some(answer) = &mut self.answer
+            && !self.told.is_empty()
+        {
+            answer.elements(&self.told, &mut self.out);
+            self.told.clear();
+        }
+    }
+
+    /// Ends the answer.
+    fn end(&mut self) {
+        if let Some(neighbour) = self.neighbour.take() {
+            self.n_given += neighbour.end(&self.directory, &mut self.told);
+        }
+        self.code();
+        if let Some(answer) = self.answer.take() {
+            answer.end(&mut self.out);
         }
     }
 }

@@ -5,7 +5,7 @@ use debrief_domain::{At, Lsid, RecordingKind, RepId, SiteId, TeamId};
 use crate::element::{Element, Node};
 use crate::link::{Action, LinkTarget, Piece};
 use crate::names::{Kind, Shown};
-use crate::time::parse_iso;
+use crate::time::{parse_hms, parse_iso};
 use crate::write::Parts;
 
 /// A session as a document tells it. Its header is the document's, never derived again.
@@ -47,37 +47,6 @@ impl Imported {
         let lseq = session
             .child("lseq")
             .and_then(|lseq| lseq.text().trim().parse().ok());
-        let id_of = |name: &str| session.child(name).and_then(|child| child.attribute("id"));
-
-        let owner = |rep: &&Element| {
-            rep.child("session_owner")
-                .is_some_and(|owner| owner.text().trim() == "1")
-        };
-        let reps = session
-            .child("rep_list")
-            .into_iter()
-            .flat_map(|list| list.elements_named("representative"));
-        let owners = reps.filter(owner).filter_map(|rep| rep.attribute("id"));
-        let mut owners: Vec<RepId> = owners
-            .chain(id_of("primary_rep"))
-            .filter_map(|id| RepId::parse(id).ok())
-            .collect();
-        owners.sort();
-        owners.dedup();
-
-        let teams = session
-            .child("team_list")
-            .into_iter()
-            .flat_map(|list| list.elements_named("team"));
-        let teams = teams.filter_map(|team| team.attribute("id"));
-        let mut teams: Vec<TeamId> = teams
-            .chain(id_of("primary_team"))
-            .filter_map(|id| TeamId::parse(id).ok())
-            .collect();
-        teams.sort();
-        teams.dedup();
-
-        let site = id_of("public_site").and_then(|id| SiteId::parse(id).ok());
         let events = || {
             session
                 .child("session_details")
@@ -93,15 +62,72 @@ impl Imported {
             lseq,
             start,
             end,
-            site: site.unwrap_or_else(SiteId::default_site),
-            owners,
-            teams,
+            site: site(&session),
+            owners: owners(&session),
+            teams: teams(&session),
             last_event,
             n_events: events().count() as u64,
             parts: parts(&session, lsid.as_str(), namespace),
             lsid,
         })
     }
+}
+
+/// Representatives who owned the session, each once.
+pub(crate) fn owners(session: &Element) -> Vec<RepId> {
+    let is_owner = |rep: &&Element| {
+        rep.child("session_owner")
+            .is_some_and(|owner| owner.text().trim() == "1")
+    };
+    let reps = session
+        .child("rep_list")
+        .into_iter()
+        .flat_map(|list| list.elements_named("representative"));
+    let owners = reps.filter(is_owner).filter_map(|rep| rep.attribute("id"));
+    let mut owners: Vec<RepId> = owners
+        .chain(id_of(session, "primary_rep"))
+        .filter_map(|id| RepId::parse(id).ok())
+        .collect();
+    owners.sort();
+    owners.dedup();
+    owners
+}
+
+/// Teams the session belonged to, each once.
+pub(crate) fn teams(session: &Element) -> Vec<TeamId> {
+    let teams = session
+        .child("team_list")
+        .into_iter()
+        .flat_map(|list| list.elements_named("team"));
+    let teams = teams.filter_map(|team| team.attribute("id"));
+    let mut teams: Vec<TeamId> = teams
+        .chain(id_of(session, "primary_team"))
+        .filter_map(|id| TeamId::parse(id).ok())
+        .collect();
+    teams.sort();
+    teams.dedup();
+    teams
+}
+
+/// The session's public site; the default one when it names none.
+pub(crate) fn site(session: &Element) -> SiteId {
+    let told = id_of(session, "public_site").and_then(|id| SiteId::parse(id).ok());
+    told.unwrap_or_else(SiteId::default_site)
+}
+
+/// How long the session took, or has taken so far; none when it does not say.
+pub(crate) fn seconds(session: &Element) -> Option<u64> {
+    let told = session.child("duration");
+    if let Some(seconds) = told.and_then(|told| parse_hms(&told.text())) {
+        return Some(seconds);
+    }
+    let at = |name| time(session, name).ok().flatten();
+    let (start, end) = (at("start_time")?, at("end_time")?);
+    u64::try_from(end.secs() - start.secs()).ok()
+}
+
+fn id_of<'a>(session: &'a Element, name: &str) -> Option<&'a str> {
+    session.child(name).and_then(|child| child.attribute("id"))
 }
 
 /// The time an element tells: its attribute `timestamp`, or else its text.

@@ -13,11 +13,15 @@ use super::{WrongUsage, client, open_existing};
 use crate::app::{App, Names};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::render::{Report, nothing_found};
+use crate::render::{Opening, Report};
 
 /// Flags of `debrief report`: the report's own parameters, and where it comes from and goes to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Which report: SupportSession, SupportSessionListing, SupportSessionSummary,
+    /// SupportCustExitSurvey or SupportRepExitSurvey.
+    #[arg(long, value_name = "NAME", default_value = "SupportSession")]
+    report: String,
     /// Sessions that began on or after this day (YYYY-MM-DD).
     #[arg(long)]
     start_date: Option<String>,
@@ -45,7 +49,13 @@ pub(crate) struct Args {
     /// all, rep:ID, team:all, team:ID, members:ID or site:ID.
     #[arg(long)]
     limit: Option<String>,
-    /// xml, json, ndjson or csv.
+    /// What a summary counts by, or whose surveys: rep, team or site.
+    #[arg(long)]
+    report_type: Option<String>,
+    /// Whose surveys: all, or the ID of a representative, team or site.
+    #[arg(long)]
+    id: Option<String>,
+    /// xml, json, ndjson or csv; xml for other reports than SupportSession.
     #[arg(long)]
     format: Option<String>,
     /// The file to write; none is standard output.
@@ -74,12 +84,14 @@ impl Args {
             ("lsids", &self.lsids),
             ("changed_since", &self.changed_since),
             ("limit", &self.limit),
+            ("report_type", &self.report_type),
+            ("id", &self.id),
             ("format", &self.format),
         ];
         let given = pairs
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?)));
-        let report = ("generate_report".into(), "SupportSession".into());
+        let report = ("generate_report".into(), self.report.clone());
         let given = given.map(|(name, value)| (name.to_owned(), value));
         Params(std::iter::once(report).chain(given).collect())
     }
@@ -122,14 +134,14 @@ async fn from_archive(
     let names = Names { version, directory };
     let links = app.links(&operator(), &names, &host);
     let mut report = Report::begin(&app, &query, Coding::Identity, &names, links).await?;
-    while let Some(chunk) = report.chunk().await? {
-        if report.progress() == (true, 0)
-            && let Some(document) = nothing_found(&app, &query)
-        {
-            output.write_all(&document)?;
-            break;
+    match report.open(&app, &query).await? {
+        Opening::Nothing(document) => output.write_all(&document)?,
+        Opening::First(first) => {
+            output.write_all(&first)?;
+            while let Some(chunk) = report.chunk().await? {
+                output.write_all(&chunk)?;
+            }
         }
-        output.write_all(&chunk)?;
     }
     if let Some(next) = report.next {
         eprintln!("next cursor: {next}");

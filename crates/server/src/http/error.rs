@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use debrief_report::Faults;
+use debrief_report::{Faults, ReportKind};
 use debrief_store::StoreError;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,8 @@ pub(crate) struct ApiError {
     code: &'static str,
     sentence: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The root element around the sentence, where the dialect has one.
+    root: &'static str,
     /// Further members of a JSON answer.
     details: Box<Map<String, Value>>,
 }
@@ -32,6 +34,7 @@ impl ApiError {
             code,
             sentence: sentence.into(),
             headers: Vec::new(),
+            root: ReportKind::SupportSession.root(),
             details: Box::default(),
         }
     }
@@ -39,6 +42,11 @@ impl ApiError {
     pub(crate) fn detail(mut self, name: &str, value: impl Into<Value>) -> ApiError {
         self.details.insert(name.into(), value.into());
         self
+    }
+
+    /// The same error inside the root that an answer would have had.
+    pub(crate) fn inside(self, root: &'static str) -> ApiError {
+        ApiError { root, ..self }
     }
 
     fn with(mut self, name: HeaderName, value: &str) -> ApiError {
@@ -54,7 +62,7 @@ impl ApiError {
         let headers = HeaderMap::from_iter(self.headers);
         let document = config
             .dialect
-            .error_document(&config.namespace, &self.sentence);
+            .error_document(self.root, &config.namespace, &self.sentence);
         let media_type = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
         (self.status, media_type, headers, document).into_response()
     }

@@ -8,7 +8,9 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use debrief_report::{Coding, PARAMETERS, Params, Query, ask};
+use debrief_report::{
+    Coding, Fault, Faults, PARAMETERS, Params, Query, SUMMARY_ROWS_MAX, ask, root_of,
+};
 use debrief_store::AccessEntry;
 use futures::stream;
 use tokio::sync::mpsc;
@@ -17,7 +19,7 @@ use super::FORM_BYTES_MAX;
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain};
 use crate::app::App;
-use crate::render::{Report, nothing_found};
+use crate::render::{Opening, Report};
 
 /// Chunks made ahead of what the client has taken.
 const CHUNKS_AHEAD: usize = 1;
@@ -55,6 +57,7 @@ pub(crate) async fn report(
 
 /// An error in the form that the parameters ask for.
 fn refuse(app: &App, error: ApiError, params: &Params) -> Response {
+    let error = error.inside(root_of(params));
     let mut params = params.0.iter();
     let wants_json =
         params.any(|(name, value)| name == "format" && (value == "json" || value == "ndjson"));
@@ -118,22 +121,25 @@ async fn answer(
     let coding = coding(headers);
     let mut report = Report::begin(app, &query, coding, &caller.names, links).await?;
     // Whatever fails before the first byte still has a status to be told with.
-    let first = report.chunk().await?.unwrap_or_default();
+    let opening = match report.open(app, &query).await {
+        Ok(opening) => opening,
+        Err(_) if report.is_too_long() => {
+            let message = format!("selects more than {SUMMARY_ROWS_MAX} rows of a summary");
+            let parameter = "duration";
+            return Err(Faults(vec![Fault { parameter, message }]).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     note(app, caller, "report", &words(params));
-    let (is_done, n_sessions) = report.progress();
     let next = report.next;
-    if is_done
-        && n_sessions == 0
-        && let Some(document) = nothing_found(app, &query)
-    {
-        return Ok(respond(
-            Body::from(document),
-            &query,
-            Coding::Identity,
-            next,
-        ));
-    }
-    let body = if is_done {
+    let first = match opening {
+        Opening::First(first) => first,
+        Opening::Nothing(document) => {
+            let body = Body::from(document);
+            return Ok(respond(body, &query, Coding::Identity, next));
+        }
+    };
+    let body = if report.is_done() {
         Body::from(first)
     } else {
         stream_body(report, first)

@@ -82,7 +82,7 @@ async fn one(
         body.extend_from_slice(&chunk);
     }
     note(app, &caller, "session", lsid);
-    if report.progress().1 == 0 {
+    if report.n_given() == 0 {
         return Err(not_found("session", lsid));
     }
     Ok(tagged(body, headers))
