@@ -162,20 +162,22 @@ fn told(group: Group, session: &Element, id: &str) -> Told {
         username: String::new(),
     };
     match group {
-        Group::Rep => match in_list("rep_list", "representative") {
-            Some(rep) => {
-                let private = text(rep.child("private_display_name"));
-                let name = match private.is_empty() {
-                    true => text(rep.child("display_name")),
-                    false => private,
-                };
-                Told {
-                    name,
-                    username: text(rep.child("username")),
-                }
+        Group::Rep => {
+            let rep = in_list("rep_list", "representative");
+            let of = |name: &str| text(rep.and_then(|rep| rep.child(name)));
+            let username = of("username");
+            let names = [
+                of("private_display_name"),
+                of("display_name"),
+                text(child("primary_rep")),
+                username.clone(),
+            ];
+            let name = names.into_iter().find(|name| !name.is_empty());
+            Told {
+                name: name.unwrap_or_default(),
+                username,
             }
-            None => plain(text(child("primary_rep"))),
-        },
+        }
         Group::Team => plain(text(
             in_list("team_list", "team").or_else(|| child("primary_team")),
         )),

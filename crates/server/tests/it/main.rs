@@ -12,6 +12,7 @@ mod changes;
 mod events;
 mod faults;
 mod kills;
+mod neighbours;
 mod process;
 mod reporting;
 mod seed_examples;
