@@ -182,3 +182,6 @@ impl Session<'_> {
         read_own(text.as_bytes(), self.namespace).map_err(|_| SealedError::not_xml())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -337,7 +337,9 @@ async fn a_listing_tells_ids_keys_and_recordings_that_the_account_may_see() {
     let login = world.login("no-recordings", "reporting", &[]).await;
     let without = world.token(&login).await;
     let fresh = ask(&world, QUESTIONS[0]).await;
-    check(&fresh, expect![[r#"
+    check(
+        &fresh,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <session_summary_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
@@ -347,7 +349,8 @@ async fn a_listing_tells_ids_keys_and_recordings_that_the_account_may_see() {
         <session_summary lsid="b" has_recording="0"></session_summary>
         <session_summary lsid="c" has_recording="0"></session_summary>
         </session_summary_list>
-    "#]]);
+    "#]],
+    );
     world.seal().await;
     let sealed = ask(&world, QUESTIONS[0]).await;
     assert_eq!(sealed.text(), fresh.text());
@@ -420,7 +423,9 @@ async fn a_summary_has_the_names_and_lengths_of_sessions_in_every_state() {
         ask(&world, &query).await
     };
     let [reps, teams, sites] = [by("rep").await, by("team").await, by("site").await];
-    check(&reps, expect![[r#"
+    check(
+        &reps,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <summary_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
@@ -428,8 +433,11 @@ async fn a_summary_has_the_names_and_lengths_of_sessions_in_every_state() {
         <summary id="2"><username>rep2</username><display_name>Rep 2</display_name><total_sessions>2</total_sessions><total_duration>00:55:00</total_duration><average_duration>00:27:30</average_duration></summary>
         <summary id="3"><username>grace</username><display_name>Grace</display_name><total_sessions>1</total_sessions><total_duration>00:01:40</total_duration><average_duration>00:01:40</average_duration></summary>
         </summary_list>
-    "#]]);
-    check(&teams, expect![[r#"
+    "#]],
+    );
+    check(
+        &teams,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <summary_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
@@ -437,15 +445,19 @@ async fn a_summary_has_the_names_and_lengths_of_sessions_in_every_state() {
         <summary id="2"><display_name>team 2 then</display_name><total_sessions>2</total_sessions><total_duration>00:55:00</total_duration><average_duration>00:27:30</average_duration></summary>
         <summary id="10"><display_name>Ten</display_name><total_sessions>1</total_sessions><total_duration>00:01:40</total_duration><average_duration>00:01:40</average_duration></summary>
         </summary_list>
-    "#]]);
-    check(&sites, expect![[r#"
+    "#]],
+    );
+    check(
+        &sites,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <summary_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
         <summary id="1"><display_name></display_name><total_sessions>4</total_sessions><total_duration>01:12:10</total_duration><average_duration>00:18:02</average_duration></summary>
         <summary id="2"><display_name>Second</display_name><total_sessions>1</total_sessions><total_duration>00:01:40</total_duration><average_duration>00:01:40</average_duration></summary>
         </summary_list>
-    "#]]);
+    "#]],
+    );
     world.seal().await;
     assert_eq!(by("user").await.text(), reps.text());
     assert_eq!(by("team").await.text(), teams.text());
@@ -458,7 +470,9 @@ async fn a_summary_has_the_names_and_lengths_of_sessions_in_every_state() {
 async fn surveys_are_those_of_ended_sessions_with_the_parties_and_every_answer() {
     let world = five().await;
     let customers = ask(&world, QUESTIONS[2]).await;
-    check(&customers, expect![[r#"
+    check(
+        &customers,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <exit_survey_list xmlns="http://www.beyondtrust.com/sra/namespaces/API/reporting">
@@ -466,7 +480,8 @@ async fn surveys_are_those_of_ended_sessions_with_the_parties_and_every_answer()
         <exit_survey lsid="a" timestamp="1479209100"><submitted_by type="customer" gsnumber="5"></submitted_by><primary_rep gsnumber="101" id="1">Rep 1</primary_rep><primary_customer gsnumber="5">Kim</primary_customer><rep_list><representative gsnumber="101" id="1"><username>rep1</username><display_name>Rep 1</display_name><public_display_name>Rep 1</public_display_name><private_display_name>Rep 1</private_display_name><display_number></display_number><public_ip>Unknown</public_ip><private_ip>Unknown</private_ip><hostname></hostname><os>Unknown</os><session_owner>1</session_owner><primary_rep>1</primary_rep><seconds_involved>1000</seconds_involved></representative><representative gsnumber="102" id="2"><username>rep2</username><display_name>Rep 2</display_name><public_display_name>Rep 2</public_display_name><private_display_name>Rep 2</private_display_name><display_number></display_number><public_ip>Unknown</public_ip><private_ip>Unknown</private_ip><hostname></hostname><os>Unknown</os><session_owner>0</session_owner><primary_rep>0</primary_rep><seconds_involved>1000</seconds_involved></representative></rep_list><question_list><question id="1"><type>radio</type><label>How about rating?</label><name>rating</name><report_header>RATING</report_header><answer_list><answer>5</answer></answer_list></question><question id="2"><type>checkbox</type><label>How about topics?</label><name>topics</name><report_header>TOPICS</report_header><answer_list><answer>a &amp; b</answer><answer>c</answer></answer_list></question><question id="3"><type>textarea</type><label>How about comments?</label><name>comments</name><report_header>COMMENTS</report_header><answer_list></answer_list></question></question_list></exit_survey>
         <exit_survey lsid="c" timestamp="1479211000"><submitted_by type="customer" gsnumber="5"></submitted_by><primary_rep gsnumber="102" id="2">Rep 2</primary_rep><primary_customer gsnumber="5">Kim</primary_customer><rep_list><representative gsnumber="101" id="1"><username>rep1</username><display_name>Rep 1</display_name><public_display_name>Rep 1</public_display_name><private_display_name>Rep 1</private_display_name><display_number></display_number><public_ip>Unknown</public_ip><private_ip>Unknown</private_ip><hostname></hostname><os>Unknown</os><session_owner>1</session_owner><primary_rep>0</primary_rep><seconds_involved>400</seconds_involved></representative><representative gsnumber="102" id="2"><username>rep2</username><display_name>Rep 2</display_name><public_display_name>Rep 2</public_display_name><private_display_name>Rep 2</private_display_name><display_number></display_number><public_ip>Unknown</public_ip><private_ip>Unknown</private_ip><hostname></hostname><os>Unknown</os><session_owner>1</session_owner><primary_rep>1</primary_rep><seconds_involved>400</seconds_involved></representative></rep_list><question_list><question id="1"><type>radio</type><label>How about rating?</label><name>rating</name><report_header>RATING</report_header><answer_list><answer>5</answer></answer_list></question><question id="2"><type>checkbox</type><label>How about topics?</label><name>topics</name><report_header>TOPICS</report_header><answer_list><answer>a &amp; b</answer><answer>c</answer></answer_list></question><question id="3"><type>textarea</type><label>How about comments?</label><name>comments</name><report_header>COMMENTS</report_header><answer_list></answer_list></question></question_list></exit_survey>
         </exit_survey_list>
-    "#]]);
+    "#]],
+    );
     let reps = ask(&world, QUESTIONS[3]).await;
     assert_eq!(ids(&reps, "lsid"), ["a", "c"]);
     let document = roxmltree::Document::parse(reps.text()).unwrap();
