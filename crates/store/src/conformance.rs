@@ -35,6 +35,9 @@ pub async fn all(fresh: impl Fn() -> Store) {
     a_recording_unseals_a_session_that_has_ended(&fresh()).await;
     tokens_end_with_their_number_their_time_and_their_account(&fresh()).await;
     the_directory_is_replaced_whole(&fresh()).await;
+    logins_are_remembered_until_when_they_lasted(&fresh()).await;
+    a_window_of_logins_has_its_lower_bound_and_not_its_upper(&fresh()).await;
+    running_sessions_are_counted_by_owner(&fresh()).await;
     the_access_log_is_read_newest_first(&fresh()).await;
 }
 
@@ -727,6 +730,103 @@ async fn the_directory_is_replaced_whole(store: &Store) {
         store.directory().await.unwrap(),
         (second, Arc::new(Directory::default()))
     );
+}
+
+/// The logins of a window, each `rep since-until`, as seconds of [`at`].
+async fn logins(store: &Store, from: i64, until: Option<i64>, now: i64, n_max: usize) -> String {
+    let window = Window {
+        from: at(from),
+        until: until.map(at),
+    };
+    let secs = |at_: At| at_.secs() - at(0).secs();
+    let logins = store.logins(window, at(now), n_max).await.unwrap();
+    let shown = logins.iter().map(|login| {
+        let until = login.until.map_or(String::new(), |at| secs(at).to_string());
+        format!("{} {}-{until}", login.rep, secs(login.since))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+async fn logins_are_remembered_until_when_they_lasted(store: &Store) {
+    let set = |rep: &'static str, now: i64, expires: i64| async move {
+        let rep = RepId::parse(rep).unwrap();
+        store.set_presence(rep, at(now), at(expires)).await.unwrap();
+    };
+    set("1", 0, 100).await;
+    set("2", 10, 50).await;
+    assert_eq!(logins(store, 0, None, 49, 9).await, "1 0-, 2 10-");
+    // It ran out, whether or not anything was written since.
+    assert_eq!(logins(store, 0, None, 50, 9).await, "1 0-, 2 10-50");
+    // Said again in time: the same login goes on.
+    set("1", 90, 200).await;
+    assert_eq!(logins(store, 0, None, 100, 9).await, "1 0-, 2 10-50");
+    // Logged out; the second time changes nothing, nor does one who was not logged in.
+    set("1", 120, 120).await;
+    set("1", 130, 130).await;
+    set("3", 130, 130).await;
+    let past = "1 0-120, 2 10-50";
+    assert_eq!(logins(store, 0, None, 140, 9).await, past);
+    // A login that ran out is told to have lasted until then, not until the next one.
+    set("2", 150, 160).await;
+    set("2", 170, 180).await;
+    let all = "1 0-120, 2 10-50, 2 150-160, 2 170-";
+    assert_eq!(logins(store, 0, None, 171, 9).await, all);
+    let present = store.presences(at(171)).await.unwrap();
+    assert_eq!(present.len(), 1);
+    assert_eq!((present[0].since, present[0].expires), (at(170), at(180)));
+    assert_eq!(store.presences(at(180)).await.unwrap(), []);
+}
+
+async fn a_window_of_logins_has_its_lower_bound_and_not_its_upper(store: &Store) {
+    // From 100 to 200, from 300 to 400, and one that lasts since 500.
+    for (now, expires) in [(100, 200), (300, 400), (500, 900)] {
+        let rep = RepId::parse("1").unwrap();
+        store.set_presence(rep, at(now), at(expires)).await.unwrap();
+    }
+    let (first, second, third) = ("1 100-200", "1 300-400", "1 500-");
+    for (from, until, expected) in [
+        (0, Some(100), String::new()),
+        (0, Some(101), first.into()),
+        (100, Some(101), first.into()),
+        // It lasted all the while: nothing happened in the window.
+        (101, Some(200), String::new()),
+        (101, Some(201), first.into()),
+        (200, Some(301), format!("{first}, {second}")),
+        (201, None, format!("{second}, {third}")),
+        (400, Some(500), second.into()),
+        (500, None, third.into()),
+        (501, None, String::new()),
+    ] {
+        let found = logins(store, from, until, 600, 9).await;
+        assert_eq!(found, expected, "{from} {until:?}");
+    }
+    assert_eq!(logins(store, 0, None, 600, 3).await.split(", ").count(), 3);
+    assert_eq!(logins(store, 0, None, 600, 2).await.split(", ").count(), 2);
+}
+
+async fn running_sessions_are_counted_by_owner(store: &Store) {
+    let counts = async |n_max: usize| {
+        let running = store.running(n_max).await.unwrap();
+        let counts = running
+            .iter()
+            .map(|r| format!("{} {}", r.rep, r.n_sessions));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(counts(9).await, "");
+    for (lsid, end, rep) in [
+        ("a", None, "1"),
+        ("b", None, "2"),
+        ("c", None, "1"),
+        ("d", Some(9), "1"),
+    ] {
+        append(store, session(lsid, 0, end, rep, "", "1")).await;
+    }
+    let imported = document("e", 0, None, 1);
+    store.import(vec![imported], at(0)).await.unwrap();
+    assert_eq!(counts(9).await, "1 2, 2 1");
+    assert_eq!(counts(0).await, "");
+    store.lapse(At::MAX, 9).await.unwrap();
+    assert_eq!(counts(9).await, "");
 }
 
 async fn the_access_log_is_read_newest_first(store: &Store) {

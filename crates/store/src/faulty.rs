@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
 
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, SealedBody,
-    Store, StoreError, TokenHash, Unsealed, Visit,
+    Import, KeepRecording, KeptRecording, Login, NewAccount, Presence, Reading, RecordingKey,
+    Running, SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
 };
 
 /// What becomes of one write.
@@ -226,6 +226,14 @@ impl Backend for Faulty {
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
         self.inner.presences(now)
+    }
+
+    fn logins(&self, window: Window, now: At, n_max: usize) -> Answer<'_, Vec<Login>> {
+        self.inner.logins(window, now, n_max)
+    }
+
+    fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>> {
+        self.inner.running(n_max)
     }
 
     fn log_access(&self, entry: AccessEntry) {

@@ -34,13 +34,13 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
 use futures::future::BoxFuture;
 
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
-    Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part, Presence,
-    RecordingKey, SealedBody, StoreError, TokenHash, Unsealed,
+    Grant, Import, KeepRecording, KeptRecording, Login, Material, NewAccount, Part, Presence,
+    RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed,
 };
 pub use objects::{
     Abilities, ConditionalPut, Files, InvalidObjects, ORPHAN_AGE, ObjectError, Objects,
@@ -91,6 +91,8 @@ pub(crate) trait Backend: Send + Sync {
     fn integrity(&self) -> Answer<'_, Vec<String>>;
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()>;
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>>;
+    fn logins(&self, window: Window, now: At, n_max: usize) -> Answer<'_, Vec<Login>>;
+    fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>>;
     fn log_access(&self, entry: AccessEntry);
     fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>>;
 }
@@ -296,6 +298,23 @@ impl Store {
     /// Representatives who are logged in, by user id.
     pub async fn presences(&self, now: At) -> Result<Vec<Presence>, StoreError> {
         self.backend.presences(now).await
+    }
+
+    /// Logins that began or ended in the window, by their beginning, then by user id. When there
+    /// are more than `n_max`, any `n_max` of them.
+    pub async fn logins(
+        &self,
+        window: Window,
+        now: At,
+        n_max: usize,
+    ) -> Result<Vec<Login>, StoreError> {
+        self.backend.logins(window, now, n_max).await
+    }
+
+    /// Representatives who own or have owned a running session, by user id, each with the number
+    /// of those sessions. Only the `n_max` sessions that were last heard of are looked at.
+    pub async fn running(&self, n_max: usize) -> Result<Vec<Running>, StoreError> {
+        self.backend.running(n_max).await
     }
 
     /// Notes who looked at what. Returns at once; the entry is written with the next commit.

@@ -11,6 +11,7 @@ mod examine;
 mod import;
 mod open;
 mod page;
+mod presence;
 mod recording;
 mod upkeep;
 
@@ -21,15 +22,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId};
+use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, SealedBody,
-    StoreError, TokenHash, Unsealed, Visit,
+    Import, KeepRecording, KeptRecording, Login, NewAccount, Presence, Reading, RecordingKey,
+    Running, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 
@@ -531,11 +532,19 @@ impl Backend for Sqlite {
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
-        self.write(move |writer| upkeep::set_presence(writer, &rep, now, expires))
+        self.write(move |writer| presence::set(writer, &rep, now, expires))
     }
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
-        self.read(move |db| upkeep::presences(db, now))
+        self.read(move |db| presence::current(db, now))
+    }
+
+    fn logins(&self, window: Window, now: At, n_max: usize) -> Answer<'_, Vec<Login>> {
+        self.read(move |db| presence::logins(db, window, now, n_max))
+    }
+
+    fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>> {
+        self.read(move |db| presence::running(db, n_max))
     }
 
     fn log_access(&self, entry: AccessEntry) {

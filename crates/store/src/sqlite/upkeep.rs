@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use debrief_domain::{At, Directory, Lsid, RepId};
+use debrief_domain::{At, Directory, Lsid};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{corrupt, refused_or_corrupt};
 use super::{Accesses, Verdict, Writer, recording};
 use crate::codec;
-use crate::{AccessEntry, Material, Presence, SealedBody, StoreError, Unsealed};
+use crate::{AccessEntry, Material, SealedBody, StoreError, Unsealed};
 
 /// The value of a counter.
 pub(super) fn counter(db: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -257,51 +257,6 @@ pub(super) fn put_directory(
     };
     put().map_err(refused_or_corrupt)?;
     Ok((Verdict::Keep, Some(version as u64)))
-}
-
-/// Notes that a representative is logged in; one who was not begins anew.
-pub(super) fn set_presence(
-    writer: &mut Writer<'_>,
-    rep: &RepId,
-    now: At,
-    expires: At,
-) -> Result<(Verdict, ()), StoreError> {
-    let set = || -> rusqlite::Result<()> {
-        let db = writer.db;
-        db.prepare_cached("DELETE FROM presence WHERE expires <= ?1")?
-            .execute([now.millis()])?;
-        db.prepare_cached(
-            "INSERT INTO presence VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET expires = ?3",
-        )?
-        .execute(params![rep.as_str(), now.millis(), expires.millis()])?;
-        Ok(())
-    };
-    set().map_err(refused_or_corrupt)?;
-    Ok((Verdict::Keep, ()))
-}
-
-/// Who is logged in.
-pub(super) fn presences(db: &Connection, now: At) -> Result<Vec<Presence>, StoreError> {
-    let read = || -> rusqlite::Result<Vec<(String, i64, i64)>> {
-        let mut statement = db.prepare_cached(
-            "SELECT rep, since, expires FROM presence WHERE ?1 < expires ORDER BY rep",
-        )?;
-        let rows = statement.query_map([now.millis()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-        rows.collect()
-    };
-    let rows = read().map_err(refused_or_corrupt)?;
-    let damaged = || StoreError::corrupt("who is logged in");
-    rows.into_iter()
-        .map(|(rep, since, expires)| {
-            Ok(Presence {
-                rep: RepId::parse(&rep).map_err(|_| damaged())?,
-                since: At::from_millis(since).map_err(|_| damaged())?,
-                expires: At::from_millis(expires).map_err(|_| damaged())?,
-            })
-        })
-        .collect()
 }
 
 /// Writes the entries of the access log that wait.
