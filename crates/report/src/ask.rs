@@ -590,7 +590,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn short(text: &str) -> String {
+/// A given value at a readable length.
+pub(crate) fn short(text: &str) -> String {
     let shown: String = text.chars().take(40).collect();
     format!("`{shown}`")
 }

@@ -62,6 +62,10 @@ impl Dialect {
     /// The namespace live appliances were last seen to use: the default of the configuration.
     pub const NAMESPACE: &'static str = "http://www.beyondtrust.com/sra/namespaces/API/reporting";
 
+    /// The namespace of the command API, of the same kind.
+    pub const COMMAND_NAMESPACE: &'static str =
+        "http://www.beyondtrust.com/sra/namespaces/API/command";
+
     /// The dialect of this name.
     pub fn parse(name: &str) -> Option<&'static Dialect> {
         DIALECTS.iter().find(|dialect| dialect.name == name)
@@ -118,7 +122,7 @@ impl Dialect {
 }
 
 /// The XML declaration, and the line end before the root.
-const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+pub(crate) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// The root's end tag.
 pub(crate) fn root_end(root: &str, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@
 mod answer;
 mod ask;
 mod column;
+mod command;
 mod dialect;
 mod element;
 mod link;
@@ -20,6 +21,10 @@ mod write;
 pub use answer::{Answer, Coding, Format, Head};
 pub use ask::{Fault, Faults, Group, PARAMETERS, Params, Query, ReportKind, ask, root_of};
 pub use column::{COLUMNS, Column, Kind};
+pub use command::{
+    ACTIONS, ATTRIBUTES_BYTES_MAX, Access, Action, Attributes, Command, CommandHead, Health,
+    LoggedIn, ShowMembers,
+};
 pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};
 pub use link::{

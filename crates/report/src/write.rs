@@ -111,8 +111,13 @@ impl Xml {
     /// A whole element with text in it.
     pub(crate) fn leaf(&mut self, name: &str, attributes: &[(&str, &str)], text: &str) {
         self.start(name, attributes);
-        self.n_replaced += escape_text(text, &mut self.out);
+        self.text(text);
         self.end(name);
+    }
+
+    /// Text between tags.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.n_replaced += escape_text(text, &mut self.out);
     }
 
     /// A whole element with a number in it.

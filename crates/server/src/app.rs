@@ -29,6 +29,7 @@ struct Inner {
     clock: Clock,
     uploads: Semaphore,
     link_key: LinkKey,
+    id: String,
     /// Each with its name and value, as a refusal tells them.
     limits: Vec<(String, Limiter)>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
@@ -97,6 +98,7 @@ impl App {
             clock,
             uploads: Semaphore::new(UPLOADS_MAX),
             link_key: LinkKey::new(&secret),
+            id: id(&secret),
             limits,
             failures: Mutex::new(HashMap::new()),
             intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
@@ -129,6 +131,11 @@ impl App {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The server's id: the same for every program that works with this archive, for ever.
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
     /// The time now.
@@ -251,4 +258,14 @@ impl App {
             key: self.0.link_key.clone(),
         }
     }
+}
+
+/// An id made of the archive's secret, which it does not tell: 32 hexadecimal digits.
+fn id(secret: &[u8; 32]) -> String {
+    let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = random::sha256(&format!("debrief server id {secret}"));
+    hash[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

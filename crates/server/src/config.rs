@@ -55,6 +55,11 @@ pub const KEYS: &[Key] = &[
         about: "XML namespace of reports.",
     },
     Key {
+        name: "command_namespace",
+        default: Dialect::COMMAND_NAMESPACE,
+        about: "XML namespace of answers to commands.",
+    },
+    Key {
         name: "link_lifetime",
         default: "7d",
         about: "How long links in reports open, rounded up to the hour; `0` is for ever.",
@@ -161,6 +166,8 @@ pub struct Config {
     pub dialect: &'static Dialect,
     /// The XML namespace.
     pub namespace: String,
+    /// The XML namespace of the command API.
+    pub command_namespace: String,
     /// How long links open; none is for ever.
     pub link_lifetime: Option<Duration>,
     /// Silence that closes a session.
@@ -302,9 +309,8 @@ impl Config {
                 |text| TimeZone::get(text).ok(),
             ),
             dialect: read.parse("dialect", "documented or appliance", Dialect::parse),
-            namespace: read.parse("namespace", "a namespace name", |text| {
-                (!text.is_empty()).then(|| text.to_owned())
-            }),
+            namespace: read.parse("namespace", NAMESPACE, non_empty),
+            command_namespace: read.parse("command_namespace", NAMESPACE, non_empty),
             link_lifetime: read.parse("link_lifetime", DURATION, |text| match text {
                 "0" => Some(None),
                 text => duration(text).map(Some),
@@ -345,6 +351,11 @@ impl Config {
 
 const DURATION: &str = "a length such as 90s, 15m, 24h or 7d";
 const NUMBER: &str = "a whole number";
+const NAMESPACE: &str = "a namespace name";
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
 
 struct Reader<'a> {
     values: &'a BTreeMap<&'static str, (String, Origin)>,

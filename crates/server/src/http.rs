@@ -1,6 +1,7 @@
 //! HTTP, as a table of contents.
 
 mod caller;
+mod command;
 mod digest;
 mod directory;
 mod error;
@@ -44,6 +45,11 @@ pub fn router(app: App) -> Router {
         .route(
             "/api/reporting.ns",
             get(reporting::report).post(reporting::report),
+        )
+        .route("/api/command", get(command::command).post(command::command))
+        .route(
+            "/api/command.ns",
+            get(command::command).post(command::command),
         )
         .route("/oauth2/token", post(oauth::token))
         .route("/api/v1/events", post(events::append))

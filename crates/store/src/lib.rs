@@ -334,5 +334,7 @@ impl Store {
 
 /// Valid tokens of one account.
 pub const TOKENS_MAX: usize = 30;
+/// Running sessions that [`Store::running`] is to look at.
+pub const RUNNING_SESSIONS_MAX: usize = 10_000;
 /// Sessions of one page.
 pub const PAGE_SESSIONS_MAX: usize = 256;

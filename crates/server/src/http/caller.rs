@@ -8,7 +8,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
-use debrief_domain::{Permitted, Reporting};
+use debrief_domain::{CommandAccess, Permitted, Reporting};
+use debrief_report::Access;
 use debrief_store::{Account, Grant, TokenHash};
 use ipnet::IpNet;
 
@@ -133,6 +134,16 @@ impl Caller {
         match self.account.permissions.reporting {
             Reporting::ReportsAndRecordings => Ok(()),
             Reporting::Reports | Reporting::Deny => Err(forbidden("recordings")),
+        }
+    }
+
+    /// Insists on the permission to give a command.
+    pub(crate) fn may_command(&self, access: Access) -> Result<(), ApiError> {
+        match (self.account.permissions.command, access) {
+            (CommandAccess::FullAccess, Access::Read | Access::Full)
+            | (CommandAccess::ReadOnly, Access::Read) => Ok(()),
+            (CommandAccess::ReadOnly, Access::Full) => Err(forbidden("command=full_access")),
+            (CommandAccess::Deny, Access::Read | Access::Full) => Err(forbidden("command")),
         }
     }
 

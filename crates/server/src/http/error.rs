@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use debrief_report::{Faults, ReportKind};
+use debrief_report::{Action, CommandHead, Faults, ReportKind};
 use debrief_store::StoreError;
 use serde_json::{Map, Value, json};
 
@@ -78,10 +78,26 @@ impl ApiError {
         (self.status, media_type, headers, body).into_response()
     }
 
+    /// The answer to a command, in the configured dialect.
+    pub(crate) fn respond_command(self, app: &App, action: Option<&Action>) -> Response {
+        let config = app.config();
+        let headers = HeaderMap::from_iter(self.headers);
+        let head = CommandHead {
+            dialect: config.dialect,
+            namespace: &config.command_namespace,
+        };
+        let document = head.error(action, &self.sentence);
+        let media_type = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
+        (self.status, media_type, headers, document).into_response()
+    }
+
     /// The answer in the form that the path speaks.
     fn respond_to(self, app: &App, uri: &Uri) -> Response {
         if uri.path().starts_with("/api/v1/") || uri.path().starts_with("/oauth2/") {
             return self.respond_json();
+        }
+        if uri.path().starts_with("/api/command") {
+            return self.respond_command(app, None);
         }
         self.respond(app)
     }
@@ -277,6 +293,11 @@ impl From<Faults> for ApiError {
         ApiError::new(StatusCode::OK, "invalid_parameters", faults.to_string())
             .detail("faults", list)
     }
+}
+
+/// A command that cannot be given. Clients read the body, not the status: 200, as the vendor answers.
+pub(crate) fn refused_command(sentence: String) -> ApiError {
+    ApiError::new(StatusCode::OK, "invalid_parameters", sentence)
 }
 
 /// The archive failed. The body says nothing of how: the log does.

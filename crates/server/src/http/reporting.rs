@@ -68,7 +68,7 @@ fn refuse(app: &App, error: ApiError, params: &Params) -> Response {
     }
 }
 
-fn parse_query(query: Option<&str>) -> Params {
+pub(super) fn parse_query(query: Option<&str>) -> Params {
     let pairs = form_urlencoded::parse(query.unwrap_or("").as_bytes());
     Params(
         pairs
@@ -79,7 +79,7 @@ fn parse_query(query: Option<&str>) -> Params {
 
 /// Parameters of the query string and of a form body. Whatever media type a client claims, a body
 /// that is no form has no known parameters in it.
-async fn params(query: Option<&str>, body: Body) -> Result<Params, ApiError> {
+pub(super) async fn params(query: Option<&str>, body: Body) -> Result<Params, ApiError> {
     let body = match tokio::time::timeout(FORM_WAIT, to_bytes(body, FORM_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) if is_too_long(&error) => return Err(body_too_long(FORM_BYTES_MAX)),
