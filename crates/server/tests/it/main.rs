@@ -9,6 +9,7 @@
 mod access;
 mod browser;
 mod changes;
+mod command;
 mod events;
 mod faults;
 mod kills;
