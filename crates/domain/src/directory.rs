@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{CodeName, RepId, SiteId, TeamId};
+use crate::{At, CodeName, RepId, SiteId, TeamId};
 
 /// The whole directory as it is now. Reports show its current names of teams.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +28,17 @@ pub struct Representative {
     pub private_display_name: String,
     /// The display number.
     pub display_number: String,
+}
+
+/// A time a representative was logged in without a break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user id.
+    pub rep: RepId,
+    /// Since when.
+    pub since: At,
+    /// Until when; none while it lasts.
+    pub until: Option<At>,
 }
 
 /// A support team as it is now.

@@ -18,7 +18,7 @@ mod summary;
 
 pub use access::{CommandAccess, InvalidPermission, Permissions, Permitted, Reporting};
 pub use at::{At, InvalidAt};
-pub use directory::{CustomField, Directory, Issue, Representative, Site, Team};
+pub use directory::{CustomField, Directory, Issue, Login, Representative, Site, Team};
 pub use event::{
     Actor, ActorKind, Body, Category, CustomAttribute, Customer, CustomerInfo, Event, EventType,
     FileEntry, Invitation, Joined, JumpGroup, Named, Question, Recording, RecordingKind,

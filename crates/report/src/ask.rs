@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::answer::Format;
+use crate::team::TeamQuery;
 
 /// The parameters of a request, in order, from the query string and the form body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub const PARAMETERS: &[&str] = &[
     "end_date",
     "end_time",
     "duration",
+    "team_id",
     "lsid",
     "lsids",
     "changed_since",
@@ -234,6 +236,41 @@ pub fn ask(params: &Params, zone: &TimeZone) -> Result<Query, Faults> {
     }
 }
 
+/// Parses a request for the report about teams; none when another report is asked for.
+pub fn ask_team(params: &Params, zone: &TimeZone) -> Option<Result<TeamQuery, Faults>> {
+    let mut asked = Asked {
+        params,
+        zone,
+        faults: Vec::new(),
+    };
+    let name = asked.get("generate_report")?;
+    if !crate::team::NAMES.contains(&name) {
+        return None;
+    }
+    for parameter in ["lsid", "lsids", "changed_since", "limit"] {
+        if asked.has(parameter) {
+            let message = format!("is not read by {name}");
+            asked.faults.push(Fault { parameter, message });
+        }
+    }
+    let format = asked.get("format").unwrap_or(Format::Xml.name());
+    if format != Format::Xml.name() {
+        let given = short(format);
+        let message = format!("{given} is not known to this report; expected xml");
+        asked.fault("format", message).unwrap_or_default()
+    }
+    let window = asked.team_window();
+    let team = match asked.get("team_id").map(TeamId::parse) {
+        Some(Ok(team)) => Some(team),
+        Some(Err(error)) => asked.fault("team_id", error.to_string()),
+        None => None,
+    };
+    Some(match window {
+        Some(window) if asked.faults.is_empty() => Ok(TeamQuery { window, team }),
+        Some(_) | None => Err(Faults(asked.faults)),
+    })
+}
+
 struct Asked<'a> {
     params: &'a Params,
     zone: &'a TimeZone,
@@ -265,7 +302,11 @@ impl<'a> Asked<'a> {
     }
 
     fn report(&mut self) -> Option<&'static Report> {
-        let names: Vec<&str> = REPORTS.iter().flat_map(|r| r.names).copied().collect();
+        let names = REPORTS
+            .iter()
+            .flat_map(|r| r.names)
+            .chain(crate::team::NAMES);
+        let names: Vec<&str> = names.copied().collect();
         let names = names.join(", ");
         let Some(given) = self.get("generate_report") else {
             return self.fault(
@@ -473,6 +514,14 @@ impl<'a> Asked<'a> {
         })
     }
 
+    /// A window of something that takes no time: where it starts it ends.
+    fn team_window(&mut self) -> Option<Window> {
+        match self.window(&["lsid", "lsids", "changed_since", "limit"])? {
+            Which::Started(window) | Which::Ended(window) => Some(window),
+            Which::Named(_) | Which::ChangedSince(_) => None,
+        }
+    }
+
     fn seconds_window(&mut self, name: &'static str) -> Option<Window> {
         let given = self.get(name);
         let from = given.and_then(|text| match text.parse::<u64>() {
@@ -675,7 +724,7 @@ mod tests {
         check(
             "start_date=2016-13-01&limit=rep&format=pdf&generate_report=Nonsense",
             expect![[r#"
-                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey
+                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team
                 format: `pdf` is not one of xml, json, ndjson, csv
                 start_date: month 13 does not exist
                 duration: is required
@@ -867,6 +916,59 @@ mod tests {
             expect![[r#"
             limit: `` is not known; expected all, rep:ID, team:all, team:ID, members:ID or site:ID
         "#]],
+        );
+    }
+
+    #[track_caller]
+    fn check_team(query: &str, expect: Expect) {
+        let pairs = query.split('&');
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let params = pairs.map(|(name, value)| (name.into(), value.into()));
+        let shown = match ask_team(&Params(params.collect()), &TimeZone::UTC) {
+            None => "another report".into(),
+            Some(Ok(query)) => format!("{} {:?}", show(&Which::Started(query.window)), query.team),
+            Some(Err(faults)) => faults.to_string().replace("; ", "\n"),
+        };
+        expect.assert_eq(&shown);
+    }
+
+    #[test]
+    fn the_report_about_teams_has_a_window_and_a_team() {
+        check_team(
+            "generate_report=SupportSession&team_id=1",
+            expect!["another report"],
+        );
+        check_team(
+            "generate_report=Team",
+            expect![[r#"
+            duration: is required
+            start_date: expected one of start_date, start_time, end_date, end_time"#]],
+        );
+        check_team(
+            "generate_report=SupportTeam&start_date=2016-13-01&team_id=&limit=all&lsid=a&format=csv",
+            expect![[r#"
+                lsid: is not read by SupportTeam
+                limit: is not read by SupportTeam
+                format: `csv` is not known to this report
+                expected xml
+                start_date: month 13 does not exist
+                duration: is required
+                team_id: must not be empty"#]],
+        );
+        check_team(
+            "generate_report=SupportTeam&start_time=1&end_time=1&duration=-1",
+            expect![[r#"
+                start_time: a start and an end cannot be asked for together
+                end_time: a start and an end cannot be asked for together
+                duration: must not be negative"#]],
+        );
+        check_team(
+            "generate_report=SupportTeam&start_date=2016-10-01&duration=1&team_id=3",
+            expect![[r#"started 2016-10-01T00:00:00+00:00 2016-10-02T00:00:00+00:00 Some("3")"#]],
+        );
+        check_team(
+            "generate_report=Team&end_time=1475308800&duration=0",
+            expect!["started 2016-10-01T08:00:00+00:00 … None"],
         );
     }
 

@@ -14,12 +14,15 @@ mod names;
 mod neighbour;
 mod read;
 mod sealed;
+mod team;
 mod time;
 mod transcript;
 mod write;
 
 pub use answer::{Answer, Coding, Format, Head};
-pub use ask::{Fault, Faults, Group, PARAMETERS, Params, Query, ReportKind, ask, root_of};
+pub use ask::{
+    Fault, Faults, Group, PARAMETERS, Params, Query, ReportKind, ask, ask_team, root_of,
+};
 pub use column::{COLUMNS, Column, Kind};
 pub use command::{
     ACTIONS, ATTRIBUTES_BYTES_MAX, Access, Action, Attributes, Command, CommandHead, Health,
@@ -33,6 +36,7 @@ pub use link::{
 pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
 pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
+pub use team::{REPORT_LOGINS_MAX, TeamQuery, TeamReport, error as team_error};
 pub use time::{iso, parse_iso};
 pub use transcript::{Line, LineKind, NAME_CHARS_MAX, Party, Transcript, transcript};
 pub use write::{Parts, session_parts};

@@ -15,6 +15,7 @@ mod reporting;
 mod serve;
 mod sessions;
 mod tail;
+mod team;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, Login, NewAccount, Presence, Reading, RecordingKey,
-    Running, SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
+    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, Running,
+    SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
 };
 
 /// What becomes of one write.

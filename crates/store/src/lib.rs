@@ -34,12 +34,12 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 use futures::future::BoxFuture;
 
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
-    Grant, Import, KeepRecording, KeptRecording, Login, Material, NewAccount, Part, Presence,
+    Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part, Presence,
     RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed,
 };
 pub use objects::{

@@ -344,17 +344,6 @@ pub struct Presence {
     pub expires: At,
 }
 
-/// A time a representative was logged in without a break.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The user id.
-    pub rep: RepId,
-    /// Since when.
-    pub since: At,
-    /// Until when; none while it lasts.
-    pub until: Option<At>,
-}
-
 /// How many running sessions a representative owns or has owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {

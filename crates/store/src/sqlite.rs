@@ -22,15 +22,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use debrief_domain::{At, Directory, Event, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, Login, NewAccount, Presence, Reading, RecordingKey,
-    Running, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, Running,
+    SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 

@@ -81,12 +81,17 @@ impl ApiError {
     /// The answer to a command, in the configured dialect.
     pub(crate) fn respond_command(self, app: &App, action: Option<&Action>) -> Response {
         let config = app.config();
-        let headers = HeaderMap::from_iter(self.headers);
         let head = CommandHead {
             dialect: config.dialect,
             namespace: &config.command_namespace,
         };
         let document = head.error(action, &self.sentence);
+        self.respond_document(document)
+    }
+
+    /// The answer with this XML document.
+    pub(crate) fn respond_document(self, document: Vec<u8>) -> Response {
+        let headers = HeaderMap::from_iter(self.headers);
         let media_type = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
         (self.status, media_type, headers, document).into_response()
     }

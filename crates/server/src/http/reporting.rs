@@ -9,7 +9,7 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_report::{
-    Coding, Fault, Faults, PARAMETERS, Params, Query, SUMMARY_ROWS_MAX, ask, root_of,
+    Coding, Fault, Faults, PARAMETERS, Params, Query, SUMMARY_ROWS_MAX, ask, ask_team, root_of,
 };
 use debrief_store::AccessEntry;
 use futures::stream;
@@ -112,6 +112,9 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     caller.may_report()?;
+    if let Some(asked) = ask_team(params, &app.config().time_zone) {
+        return Ok(super::team::report(app, caller, params, asked).await);
+    }
     let query = ask(params, &app.config().time_zone)?;
     let host = headers
         .get(HOST)

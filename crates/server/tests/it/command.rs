@@ -126,16 +126,22 @@ async fn without_a_token_nothing_is_told() {
         let challenge = reply.header("www-authenticate");
         assert_eq!(challenge, "Bearer realm=\"debrief\"");
     }
-    check(&world.send(get("wrong", ACTIONS[0])).await, expect![[r#"
+    check(
+        &world.send(get("wrong", ACTIONS[0])).await,
+        expect![[r#"
         401
         <?xml version="1.0" encoding="UTF-8"?>
         <logged_in_reps xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><error>The bearer token is not valid, or no longer.</error></logged_in_reps>
-    "#]]);
-    check(&world.send(get("wrong", ACTIONS[3])).await, expect![[r#"
+    "#]],
+    );
+    check(
+        &world.send(get("wrong", ACTIONS[3])).await,
+        expect![[r#"
         401
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">The bearer token is not valid, or no longer.</error>
-    "#]]);
+    "#]],
+    );
     check(
         &world.send(get("wrong", "action=reboot")).await,
         expect![[r#"
@@ -154,11 +160,14 @@ async fn an_account_that_may_not_command_is_told_so() {
         let reply = world.send(get(&denied, query)).await;
         assert_eq!(reply.status, 403, "{query}");
     }
-    check(&world.send(get(&denied, ACTIONS[0])).await, expect![[r#"
+    check(
+        &world.send(get(&denied, ACTIONS[0])).await,
+        expect![[r#"
         403
         <?xml version="1.0" encoding="UTF-8"?>
         <logged_in_reps xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><error>The API account lacks the permission `command`.</error></logged_in_reps>
-    "#]]);
+    "#]],
+    );
     let refused = world.accesses().await.pop().unwrap();
     assert_eq!(
         (refused.who.as_str(), refused.action.as_str()),
@@ -181,11 +190,14 @@ async fn read_only_is_everything_but_setting_attributes() {
         assert_eq!(reply.status, expected, "{query}");
         assert_eq!(reply.text().contains("<error"), expected == 403, "{query}");
     }
-    check(&world.send(get(&token, ACTIONS[3])).await, expect![[r#"
+    check(
+        &world.send(get(&token, ACTIONS[3])).await,
+        expect![[r#"
         403
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">The API account lacks the permission `command=full_access`.</error>
-    "#]]);
+    "#]],
+    );
     let report = world.ask("lsid=a").await;
     assert_eq!(only(report.text(), "external_key"), "");
 }
@@ -199,11 +211,14 @@ async fn an_account_is_not_used_from_another_network() {
     let token = world.token(&login).await;
     assert_eq!(world.send(get(&token, ACTIONS[4])).await.status, 200);
     let away = from("198.51.100.1:9", get(&token, ACTIONS[4]));
-    check(&world.send(away).await, expect![[r#"
+    check(
+        &world.send(away).await,
+        expect![[r#"
         403
         <?xml version="1.0" encoding="UTF-8"?>
         <api_information xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><error>The API account may not be used from this network.</error></api_information>
-    "#]]);
+    "#]],
+    );
 }
 
 #[tokio::test]
@@ -234,11 +249,14 @@ async fn an_unknown_action_is_told_the_known_ones() {
             <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">action: `terminate_session` is no known action; known actions: get_logged_in_reps, get_support_teams, get_session_attributes, set_session_attributes, get_api_info, check_health</error>
         "#]],
     );
-    check(&desk.ask("").await, expect![[r#"
+    check(
+        &desk.ask("").await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">action: is required; known actions: get_logged_in_reps, get_support_teams, get_session_attributes, set_session_attributes, get_api_info, check_health</error>
-    "#]]);
+    "#]],
+    );
     let reply = desk
         .world
         .send(
@@ -248,11 +266,14 @@ async fn an_unknown_action_is_told_the_known_ones() {
                 .unwrap(),
         )
         .await;
-    check(&reply, expect![[r#"
+    check(
+        &reply,
+        expect![[r#"
         405
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">This path does not know this method.</error>
-    "#]]);
+    "#]],
+    );
 }
 
 #[tokio::test]
@@ -262,38 +283,56 @@ async fn every_fault_is_named_at_once_in_either_dialect() {
     let unread = "action=get_session_attributes";
     let desk = Desk::new().await;
     desk.world.store.put_directory(directory()).await.unwrap();
-    check(&desk.ask(faulty).await, expect![[r#"
+    check(
+        &desk.ask(faulty).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">lsid: must not be empty; session.custom.kind: is given twice with different values; session.custom.nose: no custom field has this code name; session.custom.ear: no custom field has this code name</error>
-    "#]]);
-    check(&desk.ask(unread).await, expect![[r#"
+    "#]],
+    );
+    check(
+        &desk.ask(unread).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <custom_attributes xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><error>lsid: is required</error></custom_attributes>
-    "#]]);
+    "#]],
+    );
     let desk = Desk::with(&[("dialect", "appliance"), ("command_namespace", "urn:c")]).await;
     desk.world.store.put_directory(directory()).await.unwrap();
-    check(&desk.ask(faulty).await, expect![[r#"
+    check(
+        &desk.ask(faulty).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="urn:c">lsid: must not be empty; session.custom.kind: is given twice with different values; session.custom.nose: no custom field has this code name; session.custom.ear: no custom field has this code name</error>
-    "#]]);
-    check(&desk.ask(unread).await, expect![[r#"
+    "#]],
+    );
+    check(
+        &desk.ask(unread).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="urn:c">lsid: is required</error>
-    "#]]);
-    check(&desk.ask("action=reboot").await, expect![[r#"
+    "#]],
+    );
+    check(
+        &desk.ask("action=reboot").await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="urn:c">action: `reboot` is no known action; known actions: get_logged_in_reps, get_support_teams, get_session_attributes, set_session_attributes, get_api_info, check_health</error>
-    "#]]);
-    check(&desk.world.send(get("wrong", unread)).await, expect![[r#"
+    "#]],
+    );
+    check(
+        &desk.world.send(get("wrong", unread)).await,
+        expect![[r#"
         401
         <?xml version="1.0" encoding="UTF-8"?>
         <error xmlns="urn:c">The bearer token is not valid, or no longer.</error>
-    "#]]);
+    "#]],
+    );
 }
 
 #[tokio::test]
@@ -374,11 +413,14 @@ async fn attributes_are_those_of_a_session_that_goes_on() {
 async fn who_is_logged_in_is_told_until_it_is_over() {
     let desk = Desk::new().await;
     let world = &desk.world;
-    check(&desk.ask(ACTIONS[0]).await, expect![[r#"
+    check(
+        &desk.ask(ACTIONS[0]).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <logged_in_reps xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"></logged_in_reps>
-    "#]]);
+    "#]],
+    );
     world.store.put_directory(directory()).await.unwrap();
     for (rep, since, expires) in [
         ("9", NOW - 90, NOW),
@@ -405,11 +447,14 @@ async fn who_is_logged_in_is_told_until_it_is_over() {
     world
         .append(Story::new("d", NOW - 60).member("7").events)
         .await;
-    check(&desk.ask(ACTIONS[0]).await, expect![[r#"
+    check(
+        &desk.ask(ACTIONS[0]).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <logged_in_reps xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><rep id="404"><display_name>404</display_name><public_display_name>404</public_display_name><private_display_name>404</private_display_name><type>Normal</type><direct_link></direct_link><logged_in_since ts="1479211200">2016-11-15T12:00:00+00:00</logged_in_since><presentation_count>0</presentation_count><support_session_count>0</support_session_count><showing_on_rep_list>1</showing_on_rep_list></rep><rep id="7"><display_name>Ada P.</display_name><public_display_name>Ada P.</public_display_name><private_display_name>Ada private</private_display_name><type>Normal</type><direct_link></direct_link><logged_in_since ts="1479211170">2016-11-15T11:59:30+00:00</logged_in_since><presentation_count>0</presentation_count><support_session_count>1</support_session_count><showing_on_rep_list>1</showing_on_rep_list></rep><rep id="8"><display_name>Bob &amp; Co P.</display_name><public_display_name>Bob &amp; Co P.</public_display_name><private_display_name>Bob &amp; Co private</private_display_name><type>Normal</type><direct_link></direct_link><logged_in_since ts="1479211140">2016-11-15T11:59:00+00:00</logged_in_since><presentation_count>0</presentation_count><support_session_count>2</support_session_count><showing_on_rep_list>1</showing_on_rep_list></rep></logged_in_reps>
-    "#]]);
+    "#]],
+    );
     world.clock.set(at(NOW + 1));
     let reply = desk.ask(ACTIONS[0]).await;
     assert_eq!(reply.text().matches("<rep ").count(), 1);
@@ -421,23 +466,32 @@ async fn who_is_logged_in_is_told_until_it_is_over() {
 #[tokio::test]
 async fn teams_are_told_with_their_issues_and_their_members_if_asked_for() {
     let desk = Desk::new().await;
-    check(&desk.ask(ACTIONS[1]).await, expect![[r#"
+    check(
+        &desk.ask(ACTIONS[1]).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <support_teams xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"></support_teams>
-    "#]]);
+    "#]],
+    );
     desk.world.store.put_directory(directory()).await.unwrap();
-    check(&desk.ask(ACTIONS[1]).await, expect![[r#"
+    check(
+        &desk.ask(ACTIONS[1]).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <support_teams xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><support_team id="1"><name>Helpdesk</name><issues><issue id="3">Printer</issue><issue id="4">A &lt; B</issue></issues></support_team><support_team id="2"><name>Field</name><issues></issues></support_team></support_teams>
-    "#]]);
+    "#]],
+    );
     let with = desk.ask("action=get_support_teams&showmembers=1").await;
-    check(&with, expect![[r#"
+    check(
+        &with,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <support_teams xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><support_team id="1"><name>Helpdesk</name><issues><issue id="3">Printer</issue><issue id="4">A &lt; B</issue></issues><members><representative id="7"></representative><representative id="8"></representative></members></support_team><support_team id="2"><name>Field</name><issues></issues><members><representative id="8"></representative></members></support_team></support_teams>
-    "#]]);
+    "#]],
+    );
     let bare = desk.ask("action=get_support_teams&showmembers").await;
     assert_eq!(bare.text(), with.text());
     let without = desk.ask("action=get_support_teams&showmembers=0").await;
@@ -447,11 +501,14 @@ async fn teams_are_told_with_their_issues_and_their_members_if_asked_for() {
 #[tokio::test]
 async fn an_account_is_told_what_it_may_do() {
     let desk = Desk::new().await;
-    check(&desk.ask(ACTIONS[4]).await, expect![[r#"
+    check(
+        &desk.ask(ACTIONS[4]).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <api_information xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><api_version>1.22.2</api_version><company_name>Debrief</company_name><timestamp>1479211200</timestamp><permissions><permission name="perm_command">full_access</permission><permission name="perm_reporting_support">0</permission><permission name="perm_reporting_presentation">0</permission><permission name="perm_reporting_license">0</permission><permission name="perm_reporting_archive">0</permission><permission name="perm_real_time_state">0</permission><permission name="perm_ecm">0</permission><permission name="perm_backup">0</permission><permission name="perm_scim">0</permission><permission name="perm_configuration">0</permission><permission name="perm_configuration_vault_account">0</permission></permissions></api_information>
-    "#]]);
+    "#]],
+    );
     let token = token(&desk.world, "both", "command=read_only,reporting").await;
     let reply = desk.world.send(get(&token, ACTIONS[4])).await;
     for permission in [
@@ -473,11 +530,14 @@ async fn a_healthy_server_says_so_and_always_has_the_same_id() {
         body: reply.text().replace(&id, "ID").into_bytes(),
         ..reply
     };
-    check(&shown, expect![[r#"
+    check(
+        &shown,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <health_check xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><appliance id="ID">debrief.example:8080</appliance><version>0.1.0</version><success>1</success><failover_role>none</failover_role></health_check>
-    "#]]);
+    "#]],
+    );
     let store = desk.world.store.clone();
     let again = desk.world.served_from(&store).await;
     assert_eq!(again.app.id(), id);
@@ -502,11 +562,14 @@ async fn attributes_that_are_set_are_told_and_reported() {
     }));
     world.append(story.events).await;
     let told = async || desk.ask("action=get_session_attributes&lsid=a").await;
-    check(&told().await, expect![[r#"
+    check(
+        &told().await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <custom_attributes xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><custom_attribute display_name="External Key" code_name="external_key">T-0</custom_attribute><custom_attribute display_name="Kind of ticket" code_name="kind">old</custom_attribute></custom_attributes>
-    "#]]);
+    "#]],
+    );
 
     // One attribute alone leaves the key as it is. The form may come in the body.
     let set = "action=set_session_attributes&lsid=a&session.custom.room=4.12";
@@ -515,11 +578,14 @@ async fn attributes_that_are_set_are_told_and_reported() {
         .header(header::CONTENT_TYPE, FORM)
         .body(Body::from(set))
         .unwrap();
-    check(&world.send(request).await, expect![[r#"
+    check(
+        &world.send(request).await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <success xmlns="http://www.beyondtrust.com/sra/namespaces/API/command">Session attributes were set</success>
-    "#]]);
+    "#]],
+    );
     let report = desk.report("a").await;
     assert_eq!(only(&report, "external_key"), "T-0");
     assert_eq!(all(&report, "custom_attribute"), ["old", "4.12"]);
@@ -532,11 +598,14 @@ async fn attributes_that_are_set_are_told_and_reported() {
         ))
         .unwrap();
     assert!(world.send(request).await.text().contains("<success "));
-    check(&told().await, expect![[r#"
+    check(
+        &told().await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <custom_attributes xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><custom_attribute display_name="External Key" code_name="external_key">T-1 &amp;&lt;</custom_attribute><custom_attribute display_name="Kind of ticket" code_name="kind">néw one</custom_attribute><custom_attribute display_name="Room" code_name="room">4.12</custom_attribute></custom_attributes>
-    "#]]);
+    "#]],
+    );
     let report = desk.report("a").await;
     assert_eq!(only(&report, "external_key"), "T-1 &<");
     assert_eq!(all(&report, "custom_attribute"), ["néw one", "4.12"]);
@@ -556,11 +625,14 @@ async fn attributes_that_are_set_are_told_and_reported() {
     let clear = "action=set_session_attributes&lsid=a&session.custom.external_key=\
                  &session.custom.kind=";
     assert!(desk.ask(clear).await.text().contains("<success "));
-    check(&told().await, expect![[r#"
+    check(
+        &told().await,
+        expect![[r#"
         200
         <?xml version="1.0" encoding="UTF-8"?>
         <custom_attributes xmlns="http://www.beyondtrust.com/sra/namespaces/API/command"><custom_attribute display_name="Room" code_name="room">4.12</custom_attribute></custom_attributes>
-    "#]]);
+    "#]],
+    );
     assert_eq!(only(&desk.report("a").await, "external_key"), "");
 
     let accesses = world.accesses().await;

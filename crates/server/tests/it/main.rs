@@ -18,4 +18,5 @@ mod process;
 mod reporting;
 mod seed_examples;
 mod sender;
+mod team;
 mod world;

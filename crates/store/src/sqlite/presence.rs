@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use debrief_domain::{At, RepId, Window};
+use debrief_domain::{At, Login, RepId, Window};
 use rusqlite::{Connection, params};
 
 use super::error::{corrupt, refused_or_corrupt};
 use super::{Verdict, Writer};
 use crate::codec::Facts;
-use crate::{Login, Presence, Running, StoreError};
+use crate::{Presence, Running, StoreError};
 
 /// Notes that a representative is logged in; one who was not begins anew. A login that is over,
 /// because it expired or because `expires` is no later than `now`, goes to the past ones.
