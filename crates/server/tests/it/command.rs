@@ -6,6 +6,8 @@ use debrief_domain::{
     CodeName, CustomAttribute, CustomField, Directory, EventType, Issue, RepId, Representative,
     SessionContext, Team, TeamId,
 };
+use debrief_store::Store;
+use debrief_store::faulty::{Fate, Plan};
 use expect_test::{Expect, expect};
 
 use crate::world::{FORM, Login, NOW, Reply, Story, World, all, at, from, only};
@@ -650,6 +652,29 @@ async fn attributes_that_are_set_are_told_and_reported() {
             "desk set_session_attributes lsid=a session.custom.external_key session.custom.kind",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_call_whose_outcome_is_unknown_may_be_repeated() {
+    for fate in [Fate::DoneUnknown, Fate::UndoneUnknown, Fate::Refused] {
+        let desk = Desk::new().await;
+        desk.world.append(Story::new("a", NOW - 60).events).await;
+        // The first write is the secret of links.
+        let plan = Plan::scripted([Fate::Truth, fate]);
+        let liar = Store::faulty(&desk.world.store, plan);
+        let desk = Desk {
+            world: desk.world.served_from(&liar).await,
+            token: desk.token,
+        };
+        let reply = desk.ask(ACTIONS[3]).await;
+        assert_eq!(reply.status, 503, "{fate:?}");
+        assert_eq!(reply.header("retry-after"), "5");
+        let again = desk.ask(ACTIONS[3]).await;
+        assert!(again.text().contains("<success "), "{fate:?}");
+        let report = desk.report("a").await;
+        assert_eq!(only(&report, "external_key"), "T-1");
+        assert_eq!(report.matches("\"External Key\"").count(), 1, "{fate:?}");
+    }
 }
 
 #[tokio::test]
