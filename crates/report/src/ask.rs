@@ -3,8 +3,11 @@
 use std::fmt;
 use std::mem::discriminant;
 
-use debrief_domain::limits::LSIDS_MAX;
-use debrief_domain::{At, Change, Filter, Lsid, RepId, Selection, SiteId, TeamId, Which, Window};
+use debrief_domain::limits::{LSIDS_MAX, RECORDING_INSTANCES_MAX};
+use debrief_domain::{
+    At, Change, Filter, Lsid, Recording, RecordingKind, RepId, Selection, SiteId, TeamId, Which,
+    Window,
+};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -31,6 +34,7 @@ pub const PARAMETERS: &[&str] = &[
     "limit",
     "report_type",
     "id",
+    "instance",
     "format",
 ];
 
@@ -234,6 +238,61 @@ pub fn ask(params: &Params, zone: &TimeZone) -> Result<Query, Faults> {
         }),
         _ => Err(Faults(asked.faults)),
     }
+}
+
+/// Reports that are the file of a recording, and of which kind.
+const RECORDING_REPORTS: [(&str, RecordingKind); 3] = [
+    ("SupportSessionRecording", RecordingKind::Session),
+    ("ShowMyScreenRecording", RecordingKind::ShowMyScreen),
+    ("CommandShellRecording", RecordingKind::CommandShell),
+];
+
+/// A parsed question for the file of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingQuery {
+    /// Of which session.
+    pub lsid: Lsid,
+    /// Which recording of it.
+    pub recording: Recording,
+}
+
+/// Parses a request for the file of a recording; none when another report is asked for.
+pub fn ask_recording(params: &Params, zone: &TimeZone) -> Option<Result<RecordingQuery, Faults>> {
+    let mut asked = Asked {
+        params,
+        zone,
+        faults: Vec::new(),
+    };
+    let name = asked.get("generate_report")?;
+    let (_, kind) = RECORDING_REPORTS.iter().find(|(known, _)| *known == name)?;
+    let lsid = match asked.get("lsid").map(Lsid::parse) {
+        Some(Ok(lsid)) => Some(lsid),
+        Some(Err(error)) => asked.fault("lsid", error.to_string()),
+        None => asked.fault("lsid", "is required"),
+    };
+    let instance = match (kind, asked.get("instance")) {
+        // There is one of the session at most.
+        (RecordingKind::Session, None | Some("0")) => Some(0),
+        (RecordingKind::Session, Some(_)) => asked.fault("instance", "can only be 0"),
+        (_, None) => asked.fault("instance", "is required; the first one is 0"),
+        (_, Some(text)) => match text.parse::<u32>() {
+            Ok(instance) if instance < RECORDING_INSTANCES_MAX => Some(instance),
+            Ok(_) | Err(_) => {
+                let expected = format!("expected a number below {RECORDING_INSTANCES_MAX}");
+                asked.fault("instance", expected)
+            }
+        },
+    };
+    Some(match (lsid, instance) {
+        (Some(lsid), Some(instance)) if asked.faults.is_empty() => Ok(RecordingQuery {
+            lsid,
+            recording: Recording {
+                kind: *kind,
+                instance,
+            },
+        }),
+        _ => Err(Faults(asked.faults)),
+    })
 }
 
 /// Parses a request for the report about teams; none when another report is asked for.
@@ -724,7 +783,7 @@ mod tests {
         check(
             "start_date=2016-13-01&limit=rep&format=pdf&generate_report=Nonsense",
             expect![[r#"
-                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team
+                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team, SupportSessionRecording, ShowMyScreenRecording, CommandShellRecording
                 format: `pdf` is not one of xml, json, ndjson, csv
                 start_date: month 13 does not exist
                 duration: is required

@@ -21,7 +21,8 @@ mod write;
 
 pub use answer::{Answer, Coding, Format, Head};
 pub use ask::{
-    Fault, Faults, Group, PARAMETERS, Params, Query, ReportKind, ask, ask_team, root_of,
+    Fault, Faults, Group, PARAMETERS, Params, Query, RecordingQuery, ReportKind, ask,
+    ask_recording, ask_team, root_of,
 };
 pub use column::{COLUMNS, Column, Kind};
 pub use command::{

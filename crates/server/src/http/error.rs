@@ -39,6 +39,16 @@ impl ApiError {
         }
     }
 
+    /// The same where clients read the body and not the status: what is not there, or cannot be
+    /// had, is told with 200.
+    pub(crate) fn in_body(mut self) -> ApiError {
+        if self.status == StatusCode::NOT_FOUND || self.status == StatusCode::INTERNAL_SERVER_ERROR
+        {
+            self.status = StatusCode::OK;
+        }
+        self
+    }
+
     pub(crate) fn detail(mut self, name: &str, value: impl Into<Value>) -> ApiError {
         self.details.insert(name.into(), value.into());
         self

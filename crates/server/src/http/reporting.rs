@@ -9,15 +9,16 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_report::{
-    Coding, Fault, Faults, PARAMETERS, Params, Query, SUMMARY_ROWS_MAX, ask, ask_team, root_of,
+    Coding, Fault, Faults, PARAMETERS, Params, Query, RecordingQuery, SUMMARY_ROWS_MAX, ask,
+    ask_recording, ask_team, root_of,
 };
-use debrief_store::AccessEntry;
+use debrief_store::{AccessEntry, Part, RecordingKey};
 use futures::stream;
 use tokio::sync::mpsc;
 
-use super::FORM_BYTES_MAX;
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain};
+use super::{FORM_BYTES_MAX, file, recordings};
 use crate::app::App;
 use crate::render::{Opening, Report};
 
@@ -115,6 +116,9 @@ async fn answer(
     if let Some(asked) = ask_team(params, &app.config().time_zone) {
         return Ok(super::team::report(app, caller, params, asked).await);
     }
+    if let Some(asked) = ask_recording(params, &app.config().time_zone) {
+        return recording(app, caller, params, asked?, headers).await;
+    }
     let query = ask(params, &app.config().time_zone)?;
     let host = headers
         .get(HOST)
@@ -148,6 +152,30 @@ async fn answer(
         stream_body(report, first)
     };
     Ok(respond(body, &query, coding, next))
+}
+
+/// The file of a recording, for `SupportSessionRecording` and its like.
+async fn recording(
+    app: &App,
+    caller: &Caller,
+    params: &Params,
+    asked: RecordingQuery,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    caller.may_see_recordings()?;
+    let key = RecordingKey {
+        lsid: asked.lsid,
+        recording: asked.recording,
+        part: Part::Main,
+    };
+    let kept = recordings::find(app, &key)
+        .await
+        .map_err(ApiError::in_body)?;
+    if file::is_first_look(headers) {
+        note(app, caller, "recording", &words(params));
+    }
+    let response = file::respond(app, &kept, headers).await;
+    response.map_err(|error| recordings::lost(error).in_body())
 }
 
 fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Response {
