@@ -8,6 +8,7 @@ mod account;
 mod append;
 mod error;
 mod examine;
+mod ids;
 mod import;
 mod open;
 mod page;
@@ -129,8 +130,16 @@ struct Writer<'c> {
     /// The last commit's number; a call that changes anything takes the next.
     change: i64,
     lseq: i64,
+    known: &'c mut Known,
+}
+
+/// What the writer remembers between transactions; forgotten whenever something is undone.
+#[derive(Default)]
+struct Known {
     /// Numbers of names, as far as this process has seen them.
-    names: &'c mut append::Names,
+    names: append::Names,
+    /// Ids of events.
+    ids: ids::Ids,
 }
 
 impl Writer<'_> {
@@ -280,17 +289,17 @@ impl Drop for AbortOnPanic {
 
 /// The writer's loop: one group of calls, one commit, until no caller is left.
 fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses) {
-    let mut names = append::Names::default();
+    let mut known = Known::default();
     loop {
         match calls.recv_timeout(ACCESS_FLUSH) {
-            Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut names),
+            Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut known),
             Waited::Timeout if accesses.any.load(Ordering::Relaxed) => {
-                write_group(db, None, calls, accesses, &mut names);
+                write_group(db, None, calls, accesses, &mut known);
             }
             Waited::Timeout => {}
             Waited::Closed => {
                 if accesses.any.load(Ordering::Relaxed) {
-                    write_group(db, None, calls, accesses, &mut names);
+                    write_group(db, None, calls, accesses, &mut known);
                 }
                 return;
             }
@@ -303,16 +312,17 @@ fn write_group(
     first: Option<WriteCall>,
     calls: &Receiver<WriteCall>,
     accesses: &Accesses,
-    names: &mut append::Names,
+    known: &mut Known,
 ) {
     let mut acknowledgements = Vec::new();
-    let result = run_group(db, first, calls, accesses, names, &mut acknowledgements);
+    let result = run_group(db, first, calls, accesses, known, &mut acknowledgements);
     match &result {
         Ok(()) => accesses.forget_written(),
         Err(_) => accesses.keep(),
     }
     if result.is_err() {
-        names.clear();
+        known.names.clear();
+        known.ids.clear();
         // When there is no transaction any more this fails, and that is well.
         let _ = db.execute_batch("ROLLBACK");
     }
@@ -330,12 +340,13 @@ fn run_group(
     first: Option<WriteCall>,
     calls: &Receiver<WriteCall>,
     accesses: &Accesses,
-    names: &mut append::Names,
+    known: &mut Known,
     acknowledgements: &mut Vec<Acknowledge>,
 ) -> Result<(), error::GroupError> {
     let begun = db.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
         let change = upkeep::counter(db, "change")?;
         let lseq = upkeep::counter(db, "lseq")?;
+        known.ids.begin(db, change)?;
         Ok((change, lseq))
     });
     let (change, lseq) = match begun {
@@ -354,7 +365,7 @@ fn run_group(
         db,
         change,
         lseq,
-        names,
+        known,
     };
     let mut next = first;
     while let Some(call) = next {
@@ -367,8 +378,9 @@ fn run_group(
         };
     }
     let (change_after, lseq_after) = (writer.change, writer.lseq);
-    let finish = || {
+    let mut finish = || {
         upkeep::write_accesses(db, accesses)?;
+        writer.known.ids.finish(db, change_after)?;
         if change_after != change {
             upkeep::set_counter(db, "change", change_after)?;
         }
@@ -389,12 +401,14 @@ fn run_call(
 ) -> rusqlite::Result<()> {
     writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
     let (change, lseq) = (writer.change, writer.lseq);
+    let ids = writer.known.ids.mark();
     let acknowledge = call(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
     if verdict == Verdict::Discard {
         (writer.change, writer.lseq) = (change, lseq);
-        writer.names.clear();
+        writer.known.names.clear();
+        writer.known.ids.undo(ids);
         writer.db.prepare_cached("ROLLBACK TO call")?.execute([])?;
     }
     writer.db.prepare_cached("RELEASE call")?.execute([])?;

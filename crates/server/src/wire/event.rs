@@ -16,7 +16,7 @@ use debrief_domain::{
 };
 use serde_json::{Map, Value};
 
-use super::shape::{Fault, Shape, check, optional, pairs, required};
+use super::shape::{Fault, Place, Shape, check, optional, pairs, required};
 
 const NAME: Shape = Shape::Text(NAME_CHARS_MAX);
 const LONG: Shape = Shape::LongText(TEXT_BYTES_MAX);
@@ -223,7 +223,7 @@ pub(crate) const EVENT: Shape = Shape::Object(&[
 /// The event a JSON value tells of, or every fault of it.
 pub(crate) fn parse(value: &Value) -> Result<Event, Vec<Fault>> {
     let mut faults = Vec::new();
-    check(value, EVENT, "", &mut faults);
+    check(value, EVENT, &Place::Root, &mut faults);
     if let Value::Object(object) = value {
         check_meaning(object, &mut faults);
     }

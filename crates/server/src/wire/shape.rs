@@ -74,24 +74,47 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// Where a value stands. It becomes text only where there is a fault.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// The whole value.
+    Root,
+    /// A member of an object.
+    Member(&'a Place<'a>, &'a str),
+    /// An entry of a list.
+    Entry(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn text(&self) -> String {
+        match self {
+            Place::Root => String::new(),
+            Place::Member(Place::Root, name) => (*name).to_owned(),
+            Place::Member(of, name) => format!("{}.{name}", of.text()),
+            Place::Entry(of, idx) => format!("{}[{idx}]", of.text()),
+        }
+    }
+}
+
 /// Faults of one value that are told; the rest would only repeat them.
 const FAULTS_MAX: usize = 100;
 
 /// Checks a value against a shape, and notes every fault.
-pub(crate) fn check(value: &Value, shape: Shape, field: &str, faults: &mut Vec<Fault>) {
+pub(crate) fn check(value: &Value, shape: Shape, place: &Place<'_>, faults: &mut Vec<Fault>) {
     if FAULTS_MAX <= faults.len() {
         return;
     }
     let mut fault = |code, message: String| {
         faults.push(Fault {
-            field: field.into(),
+            field: place.text(),
             code,
             message,
         });
     };
     match (shape, value) {
         (Shape::Text(max), Value::String(text)) => {
-            if text.chars().nth(max).is_some() {
+            // No text has more characters than bytes.
+            if max < text.len() && text.chars().nth(max).is_some() {
                 fault("length", format!("is longer than {max} characters"));
             }
         }
@@ -118,7 +141,7 @@ pub(crate) fn check(value: &Value, shape: Shape, field: &str, faults: &mut Vec<F
             }
         }
         (Shape::Object(members), Value::Object(object)) => {
-            check_object(object, members, field, faults);
+            check_object(object, members, place, faults);
         }
         (Shape::List(of, max), Value::Array(values)) => {
             if max < values.len() {
@@ -129,7 +152,7 @@ pub(crate) fn check(value: &Value, shape: Shape, field: &str, faults: &mut Vec<F
                 return;
             }
             for (idx, value) in values.iter().enumerate() {
-                check(value, *of, &format!("{field}[{idx}]"), faults);
+                check(value, *of, &Place::Entry(place, idx), faults);
             }
         }
         (Shape::Pairs(max), Value::Object(_) | Value::Array(_)) => match pairs(value) {
@@ -169,26 +192,29 @@ pub(crate) const PAIR_VALUE_BYTES_MAX: usize = 1 << 16;
 fn check_object(
     object: &Map<String, Value>,
     members: &[Member],
-    field: &str,
+    place: &Place<'_>,
     faults: &mut Vec<Fault>,
 ) {
-    let path = |name: &str| match field {
-        "" => name.to_owned(),
-        field => format!("{field}.{name}"),
-    };
+    let mut n_known = 0;
     for member in members {
-        match object.get(member.name) {
+        let found = object.get(member.name);
+        n_known += usize::from(found.is_some());
+        let place = Place::Member(place, member.name);
+        match found {
             None | Some(Value::Null) if member.presence == Presence::Required => {
                 let message = "is required".into();
                 faults.push(Fault {
-                    field: path(member.name),
+                    field: place.text(),
                     code: "required",
                     message,
                 });
             }
             None | Some(Value::Null) => {}
-            Some(value) => check(value, member.shape, &path(member.name), faults),
+            Some(value) => check(value, member.shape, &place, faults),
         }
+    }
+    if n_known == object.len() {
+        return;
     }
     for name in object.keys() {
         if FAULTS_MAX <= faults.len() {
@@ -199,7 +225,7 @@ fn check_object(
             let shown: String = name.chars().take(40).collect();
             let message = format!("is not known; known are {}", names.join(", "));
             faults.push(Fault {
-                field: path(&shown),
+                field: Place::Member(place, &shown).text(),
                 code: "unknown",
                 message,
             });

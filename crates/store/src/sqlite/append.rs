@@ -151,6 +151,9 @@ pub(super) struct Row {
     pub(super) start: i64,
     pub(super) ended: Option<i64>,
     pub(super) n_events: u64,
+    heard: i64,
+    is_over: bool,
+    last_event: Option<i64>,
     pub(super) facts: Facts,
 }
 
@@ -158,7 +161,8 @@ pub(super) struct Row {
 pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreError> {
     let found = db
         .prepare_cached(
-            "SELECT place, lseq, origin, start, ended, n_events, facts FROM session WHERE lsid = ?1",
+            "SELECT place, lseq, origin, start, ended, n_events, facts, heard, state, last_event \
+             FROM session WHERE lsid = ?1",
         )
         .and_then(|mut statement| {
             statement
@@ -174,6 +178,9 @@ pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreErro
                             start: row.get(3)?,
                             ended: row.get(4)?,
                             n_events: n_events as u64,
+                            heard: row.get(7)?,
+                            is_over: row.get::<_, i64>(8)? != 0,
+                            last_event: row.get(9)?,
                             facts: Facts::default(),
                         },
                     ))
@@ -273,7 +280,7 @@ fn add(
     for (event_idx, event) in events {
         let event_idx = *event_idx;
         let encoded = event_bytes(event);
-        match know(db, account, event, &encoded).map_err(refused_or_corrupt)? {
+        match know(writer, account, event, &encoded).map_err(refused_or_corrupt)? {
             Known::Fresh
                 if SESSION_EVENTS_MAX <= n_events
                     || SESSION_BYTES_MAX < n_bytes + encoded.len() as u64 =>
@@ -321,31 +328,29 @@ enum Known {
 
 /// Notes the event's id, or says what the archive knows of it.
 fn know(
-    db: &Connection,
+    writer: &mut Writer<'_>,
     account: AccountId,
     event: &Event,
     bytes: &[u8],
 ) -> rusqlite::Result<Known> {
     let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
+    let [hash, _] = *hash.as_chunks::<16>().0 else {
+        unreachable!("32 bytes are twice 16");
+    };
     let content = Sha256::new()
         .chain_update(event.lsid.as_str())
         .chain_update([0]);
     let content: [u8; 32] = content.chain_update(bytes).finalize().into();
     let [a, b, c, d, e, f, g, h, ..] = content;
     let digest = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
-    let inserted = db
-        .prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-        .execute(params![account.0, &hash[..16], digest])?;
-    if inserted == 1 {
-        return Ok(Known::Fresh);
-    }
-    let known: i64 = db
-        .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
-        .query_row(params![account.0, &hash[..16]], |row| row.get(0))?;
-    Ok(if known == digest {
-        Known::Repeated
-    } else {
-        Known::Taken
+    let known = writer
+        .known
+        .ids
+        .know(writer.db, (account.0, hash), digest)?;
+    Ok(match known {
+        None => Known::Fresh,
+        Some(known) if known == digest => Known::Repeated,
+        Some(_) => Known::Taken,
     })
 }
 
@@ -370,35 +375,28 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     let facts = Facts::of_summary(&grown.summary, grown.n_events, grown.n_bytes).bytes();
     let site_before = grown.before.site_id();
     let site = grown.summary.site_id();
-    let after = standing(&grown.summary, &site, start, ended).picks(db, writer.names)?;
+    let after = standing(&grown.summary, &site, start, ended).picks(db, &mut writer.known.names)?;
     let (place, lseq, before) = match &grown.row {
         Some(row) => {
             let standing = standing(&grown.before, &site_before, row.start, row.ended);
-            (row.place, row.lseq, standing.picks(db, writer.names)?)
+            (row.place, row.lseq, standing.picks(db, &mut writer.known.names)?)
         }
         None => (new_place(db, start)?, writer.next_lseq(), BTreeSet::new()),
     };
-    if grown.row.is_some() {
-        db.prepare_cached(
-            "UPDATE session SET state = ?2, start = ?3, ended = ?4, heard = ?5, change = ?6, \
-             n_events = ?7, facts = ?8 WHERE place = ?1",
-        )?
+    db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, 0, ?2, ?3)")?
         .execute(params![
             place,
-            state,
-            start,
-            ended,
-            grown.now.millis(),
-            grown.change,
-            grown.n_events as i64,
-            facts
+            bytes,
+            grown.row.as_ref().and_then(|row| row.last_event)
         ])?;
-        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
-            .execute([place])?;
+    let last_event = db.last_insert_rowid();
+    if let Some(row) = &grown.row {
+        update(db, row, grown, (start, ended), &facts, last_event)?;
     } else {
         db.prepare_cached(
             "INSERT INTO session (place, lsid, lseq, origin, state, start, ended, heard, born, \
-             change, n_events, facts) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)",
+             change, n_events, facts, last_event) \
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             place,
@@ -410,18 +408,65 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
             grown.now.millis(),
             grown.change,
             grown.n_events as i64,
-            facts
+            facts,
+            last_event
         ])?;
+    }
+    if let Some(row) = &grown.row
+        && !row.is_over
+        && ended.is_none()
+    {
+        // It goes on: it was in no list of closed sessions, and is in none.
+        return move_picks(db, &before, &after, (lseq, lseq), place, grown.change);
+    }
+    if grown.row.is_some() {
+        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
+            .execute([place])?;
     }
     let mark = match ended {
         Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",
         None => "DELETE FROM unsealed WHERE place = ?1",
     };
     db.prepare_cached(mark)?.execute([place])?;
-    db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, 0, ?2)")?
-        .execute(params![place, bytes])?;
     move_picks(db, &before, &after, (lseq, lseq), place, grown.change)
 }
+
+/// Brings a session's row up to date. Columns that indexes are made of are only written when they
+/// change: each would cost a page.
+fn update(
+    db: &Connection,
+    row: &Row,
+    grown: &Grown<'_>,
+    (start, ended): (i64, Option<i64>),
+    facts: &[u8],
+    last_event: i64,
+) -> rusqlite::Result<()> {
+    let (place, change) = (row.place, grown.change);
+    let n_events = grown.n_events as i64;
+    let is_quiet = !row.is_over
+        && ended.is_none()
+        && row.heard / HEARD_MILLIS == grown.now.millis() / HEARD_MILLIS;
+    if is_quiet {
+        db.prepare_cached(
+            "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, \
+             last_event = ?6 WHERE place = ?1",
+        )?
+        .execute(params![place, start, change, n_events, facts, last_event])?;
+        return Ok(());
+    }
+    let (state, heard) = (i64::from(ended.is_some()), grown.now.millis());
+    db.prepare_cached(
+        "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, last_event = ?6, \
+         state = ?7, ended = ?8, heard = ?9 WHERE place = ?1",
+    )?
+    .execute(params![
+        place, start, change, n_events, facts, last_event, state, ended, heard
+    ])?;
+    Ok(())
+}
+
+/// How exactly it is known when a session was heard of, in milliseconds.
+const HEARD_MILLIS: i64 = 1_000;
 
 /// What a session made of events is found by.
 pub(super) fn standing<'a>(

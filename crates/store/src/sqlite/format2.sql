@@ -1,4 +1,4 @@
--- Format 2: recordings, and who was logged in before now.
+-- Format 2: recordings, who was logged in before now, and fewer pages to write at each commit.
 
 -- What is in the object store. A row is what makes an object count: written after the object is
 -- safe, never changed. kind: 0 session, 1 Show My Screen, 2 command shell. part: 0 the recording,
@@ -25,3 +25,16 @@ CREATE TABLE presence_past (
     PRIMARY KEY (since, rep)
 ) WITHOUT ROWID;
 CREATE INDEX presence_past_until ON presence_past (until);
+
+-- The events of a session are a chain: session.last_event is the newest row, event.before the one
+-- before it. An index over them would be one more page of every commit.
+ALTER TABLE session ADD COLUMN last_event INTEGER;
+ALTER TABLE event ADD COLUMN before INTEGER;
+UPDATE session SET last_event = (SELECT max(id) FROM event WHERE place = session.place);
+UPDATE event SET before =
+    (SELECT max(e.id) FROM event e WHERE e.place = event.place AND e.id < event.id);
+DROP INDEX event_place;
+
+-- Ids of events since they were last sorted into event_id, a row per commit: account, hash and
+-- digest of each, 32 bytes. Ids are random; sorted in one by one, each would cost a page.
+CREATE TABLE event_id_run (change INTEGER PRIMARY KEY, ids BLOB NOT NULL);

@@ -67,7 +67,7 @@ fn keep(
         teams: document.teams.iter().map(TeamId::as_str).collect(),
         site: document.site.as_str(),
     };
-    let after = standing.picks(db, writer.names)?;
+    let after = standing.picks(db, &mut writer.known.names)?;
     let (place, lseq, before) = match known {
         Some(row) => {
             let (owners, teams, site) = row.facts.imported();
@@ -79,7 +79,7 @@ fn keep(
                 site: &site,
             };
             let lseq = told.unwrap_or(row.lseq);
-            let picks = before.picks(db, writer.names)?;
+            let picks = before.picks(db, &mut writer.known.names)?;
             db.prepare_cached(
                 "UPDATE session SET lseq = ?2, state = ?3, start = ?4, ended = ?5, heard = ?6, \
                  change = ?7, n_events = ?8, facts = ?9 WHERE place = ?1",

@@ -27,24 +27,40 @@ pub(super) fn set_counter(db: &Connection, name: &str, value: i64) -> rusqlite::
 
 /// All events of a session as bytes, in order of arrival.
 pub(super) fn events_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
-    let mut statement =
-        db.prepare_cached("SELECT form, bytes FROM event WHERE place = ?1 ORDER BY id")?;
-    let mut rows = statement.query([place])?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next()? {
-        let bytes = row.get_ref(1)?.as_blob()?;
-        match row.get::<_, i64>(0)? {
-            FORM_PLAIN => events.extend_from_slice(bytes),
-            _ => {
-                let mut inflater = flate2::read::DeflateDecoder::new(bytes);
-                inflater.read_to_end(&mut events).map_err(|error| {
-                    let kind = rusqlite::types::Type::Blob;
-                    rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
-                })?;
-            }
-        }
+    let mut rows = Vec::new();
+    let mut next = last_event(db, place)?;
+    let mut select = db.prepare_cached("SELECT form, bytes, before FROM event WHERE id = ?1")?;
+    while let Some(id) = next {
+        let (bytes, before) = select.query_row([id], |row| {
+            let bytes = row.get_ref(1)?.as_blob()?;
+            let plain = match row.get::<_, i64>(0)? {
+                FORM_PLAIN => bytes.to_vec(),
+                _ => inflate(bytes)?,
+            };
+            Ok((plain, row.get::<_, Option<i64>>(2)?))
+        })?;
+        rows.push(bytes);
+        // Rows are older the farther back: a chain that turned round would never end.
+        next = before.filter(|before| *before < id);
     }
-    Ok(events)
+    rows.reverse();
+    Ok(rows.concat())
+}
+
+/// The newest row of a session's events.
+fn last_event(db: &Connection, place: i64) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT last_event FROM session WHERE place = ?1")?
+        .query_row([place], |row| row.get(0))
+}
+
+fn inflate(bytes: &[u8]) -> rusqlite::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    let mut inflater = flate2::read::DeflateDecoder::new(bytes);
+    inflater.read_to_end(&mut plain).map_err(|error| {
+        let kind = rusqlite::types::Type::Blob;
+        rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
+    })?;
+    Ok(plain)
 }
 
 fn body_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
@@ -146,10 +162,19 @@ fn pack_events(db: &Connection, place: i64) -> rusqlite::Result<()> {
     let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
     // Writing to memory cannot fail; were it to, the plain rows simply stay.
     let Ok(packed) = packed else { return Ok(()) };
-    db.prepare_cached("DELETE FROM event WHERE place = ?1")?
-        .execute([place])?;
+    let mut next = last_event(db, place)?;
+    while let Some(id) = next {
+        let before: Option<i64> = db
+            .prepare_cached("SELECT before FROM event WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        db.prepare_cached("DELETE FROM event WHERE id = ?1")?
+            .execute([id])?;
+        next = before.filter(|before| *before < id);
+    }
     db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?
         .execute(params![place, FORM_DEFLATE, packed])?;
+    db.prepare_cached("UPDATE session SET last_event = ?2 WHERE place = ?1")?
+        .execute([place, db.last_insert_rowid()])?;
     Ok(())
 }
 
