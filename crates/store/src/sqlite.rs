@@ -8,6 +8,7 @@ mod account;
 mod append;
 mod error;
 mod examine;
+mod grants;
 mod ids;
 mod import;
 mod open;
@@ -57,6 +58,7 @@ pub(crate) struct Sqlite {
     threads: Vec<JoinHandle<()>>,
     accesses: Arc<Accesses>,
     directory: Arc<KnownDirectory>,
+    grants: Arc<grants::Grants>,
 }
 
 /// Entries of the access log that wait for a commit.
@@ -198,6 +200,7 @@ impl Sqlite {
             threads,
             accesses,
             directory: Arc::default(),
+            grants: Arc::new(grants::Grants::new(&directory.join(open::FILE))),
         })
     }
 
@@ -499,17 +502,23 @@ impl Backend for Sqlite {
     }
 
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
-        let known = Arc::clone(&self.directory);
+        if let Some(grant) = self.grants.get(&token, now) {
+            return Box::pin(std::future::ready(Ok(Some(grant))));
+        }
+        let (known, grants) = (Arc::clone(&self.directory), Arc::clone(&self.grants));
         self.read(move |db| {
-            let Some(account) = account::grant(db, token, now)? else {
+            let stamp = grants.stamp();
+            let Some((account, expires)) = account::grant(db, token, now)? else {
                 return Ok(None);
             };
             let (version, directory) = known.current(db)?;
-            Ok(Some(Grant {
+            let grant = Grant {
                 account: Arc::new(account),
                 version,
                 directory,
-            }))
+            };
+            grants.put(stamp, token, &grant, expires);
+            Ok(Some(grant))
         })
     }
 

@@ -166,15 +166,18 @@ pub(super) fn grant(
     db: &Connection,
     token: TokenHash,
     now: At,
-) -> Result<Option<Account>, StoreError> {
+) -> Result<Option<(Account, At)>, StoreError> {
     db.prepare_cached(
         "SELECT a.id, a.name, a.client_id, a.secret_hash, a.enabled, a.permissions, a.networks, \
-         a.comment, a.created FROM token t JOIN account a ON a.id = t.account \
+         a.comment, a.created, t.expires FROM token t JOIN account a ON a.id = t.account \
          WHERE t.hash = ?1 AND ?2 < t.expires AND a.enabled = 1",
     )
     .and_then(|mut statement| {
         statement
-            .query_row(params![token.0, now.millis()], account)
+            .query_row(params![token.0, now.millis()], |row| {
+                let expires = At::from_millis(row.get(9)?).unwrap_or(At::MIN);
+                Ok((account(row)?, expires))
+            })
             .optional()
     })
     .map_err(refused_or_corrupt)

@@ -379,7 +379,11 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     let (place, lseq, before) = match &grown.row {
         Some(row) => {
             let standing = standing(&grown.before, &site_before, row.start, row.ended);
-            (row.place, row.lseq, standing.picks(db, &mut writer.known.names)?)
+            (
+                row.place,
+                row.lseq,
+                standing.picks(db, &mut writer.known.names)?,
+            )
         }
         None => (new_place(db, start)?, writer.next_lseq(), BTreeSet::new()),
     };

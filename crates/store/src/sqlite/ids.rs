@@ -11,9 +11,9 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Ids in memory from which on they are sorted into the table.
-const UNSORTED_IDS_MAX: usize = 64 << 10;
+const UNSORTED_IDS_MAX: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
 /// Ids sorted in by one commit, unless more have come.
-const SORT_IDS_MIN: usize = 4 << 10;
+const SORT_IDS_MIN: usize = if cfg!(test) { 256 } else { 4 << 10 };
 /// Bytes of an id in a row.
 const ID_BYTES: usize = 32;
 

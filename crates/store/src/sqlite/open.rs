@@ -14,7 +14,7 @@ use crate::StoreError;
 const FORMATS: &[&str] = &[include_str!("schema.sql"), include_str!("format2.sql")];
 
 /// The file's name in the data directory.
-const FILE: &str = "archive.sqlite";
+pub(super) const FILE: &str = "archive.sqlite";
 
 /// Opens the archive for writing, makes it if need be, and brings it to the current format.
 pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {

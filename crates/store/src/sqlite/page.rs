@@ -37,15 +37,14 @@ pub(super) fn page(
     if matches!(reading.stage, Stage::New) {
         reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
     }
-    for _ in 0..PAGE_SESSIONS_MAX {
+    let mut n_left = PAGE_SESSIONS_MAX;
+    while 0 < n_left {
         if reading.queue.is_empty() {
             fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
-        let Some(key) = reading.queue.pop_front() else {
-            break;
-        };
-        reading.last = Some(key);
-        if show(db, key.2, &mut visit)? == Flow::Full {
+        if reading.queue.is_empty()
+            || show(db, &mut reading, &mut visit, &mut n_left)? == Flow::Full
+        {
             break;
         }
     }
@@ -259,34 +258,72 @@ fn refill(
     Ok(())
 }
 
-/// Shows the visitor one session, as it is now.
-fn show(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreError> {
-    let sealed = {
-        let mut statement = db
-            .prepare_cached("SELECT sealed, names, change FROM body WHERE place = ?1")
-            .map_err(refused_or_corrupt)?;
-        let mut rows = statement.query([place]).map_err(refused_or_corrupt)?;
-        match rows.next().map_err(refused_or_corrupt)? {
-            Some(row) => {
-                let read = || -> rusqlite::Result<(&[u8], i64, i64)> {
-                    let body = row.get_ref(0)?.as_blob()?;
-                    Ok((body, row.get(1)?, row.get(2)?))
-                };
-                let (body, names, change) = read().map_err(refused_or_corrupt)?;
-                let (names, change) = (names as u64, change as u64);
-                Some(visit(Found::Sealed {
-                    body,
-                    names,
-                    place,
-                    change,
-                })?)
-            }
-            None => None,
-        }
+/// Rows of other sessions that are stepped over before the next one is looked for.
+const STEPS_MAX: u32 = 3;
+
+/// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones
+/// that lie one behind the other, as in a report over time, are read one after the other: looking
+/// each up would cost several times as much.
+fn show(
+    db: &Connection,
+    reading: &mut Reading,
+    visit: &mut Visit,
+    n_left: &mut usize,
+) -> Result<Flow, StoreError> {
+    let Some(first) = reading.queue.front().map(|key| key.2) else {
+        return Ok(Flow::More);
     };
-    if let Some(flow) = sealed {
-        return Ok(flow);
+    let mut is_first_sealed = false;
+    {
+        let mut statement = db
+            .prepare_cached(
+                "SELECT place, sealed, names, change FROM body WHERE ?1 <= place ORDER BY place",
+            )
+            .map_err(refused_or_corrupt)?;
+        let mut rows = statement.query([first]).map_err(refused_or_corrupt)?;
+        let mut n_steps = 0;
+        while let Some(row) = rows.next().map_err(refused_or_corrupt)? {
+            let Some(&key) = reading.queue.front() else {
+                break;
+            };
+            let place: i64 = row.get(0).map_err(refused_or_corrupt)?;
+            if place < key.2 && n_steps < STEPS_MAX {
+                n_steps += 1;
+                continue;
+            }
+            if place != key.2 || *n_left == 0 {
+                break;
+            }
+            n_steps = 0;
+            is_first_sealed = true;
+            reading.queue.pop_front();
+            reading.last = Some(key);
+            *n_left -= 1;
+            let read = || -> rusqlite::Result<(&[u8], i64, i64)> {
+                Ok((row.get_ref(1)?.as_blob()?, row.get(2)?, row.get(3)?))
+            };
+            let (body, names, change) = read().map_err(refused_or_corrupt)?;
+            let flow = visit(Found::Sealed {
+                body,
+                names: names as u64,
+                place,
+                change: change as u64,
+            })?;
+            if flow == Flow::Full {
+                return Ok(Flow::Full);
+            }
+        }
     }
+    if is_first_sealed {
+        return Ok(Flow::More);
+    }
+    reading.last = reading.queue.pop_front();
+    *n_left -= 1;
+    show_live(db, first, visit)
+}
+
+/// Shows the visitor a session that has no sealed bytes.
+fn show_live(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreError> {
     let (lsid, lseq, state): (String, i64, i64) = db
         .prepare_cached("SELECT lsid, lseq, state FROM session WHERE place = ?1")
         .and_then(|mut statement| {

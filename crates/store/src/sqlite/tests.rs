@@ -6,8 +6,8 @@ use super::*;
 use crate::ConflictKind;
 use crate::conformance::{append, read, session, started};
 use crate::{Store, conformance};
-use debrief_domain::Filter;
 use debrief_domain::limits::SESSION_BYTES_MAX;
+use debrief_domain::{EventId, EventType, Filter, Permissions};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -207,4 +207,77 @@ fn many_writers_at_once_are_grouped_and_each_is_acknowledged() {
         block_on(read(&store, started().which, Filter::All)).len(),
         200
     );
+}
+
+#[tokio::test]
+async fn a_remembered_token_ends_at_once_whoever_ends_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    let at = |secs| At::from_secs(secs).unwrap();
+    let new = NewAccount {
+        name: "a".into(),
+        client_id: "id".into(),
+        secret_hash: [1; 32],
+        permissions: Permissions::parse("ingest").unwrap(),
+        networks: Vec::new(),
+        comment: String::new(),
+        created: at(0),
+    };
+    let account = store.create_account(new).await.unwrap().unwrap();
+    let token = TokenHash([7; 32]);
+    let issued = store.issue_token(&account, token, at(0), at(100));
+    assert!(issued.await.unwrap());
+    for _ in 0..3 {
+        assert!(store.grant(token, at(1)).await.unwrap().is_some());
+    }
+    assert!(store.grant(token, at(100)).await.unwrap().is_none());
+    let disabled = other_process.set_enabled("a", Enabled::No).await.unwrap();
+    assert!(disabled.is_some());
+    assert!(store.grant(token, at(1)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn ids_are_known_for_ever_however_they_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let event = |session: u32, n: u32| {
+        let id = EventId::parse(&format!("{session}-{n}")).unwrap();
+        let lsid = Lsid::parse(&format!("s{session}")).unwrap();
+        let at = At::from_secs(1_000_000 + i64::from(n)).unwrap();
+        Event::new(id, lsid, at, EventType::ChatMessage)
+    };
+    let batch = |session| (0..1_000).map(|n| event(session, n)).collect::<Vec<_>>();
+    let sender = AccountId(1);
+    let send = async |store: &Store, session| {
+        let done = store.append(sender, batch(session), At::MIN).await.unwrap();
+        match done {
+            Append::Done(appended) => (appended.fresh, appended.repeated),
+            Append::Conflicts(conflicts) => panic!("{conflicts:?}"),
+        }
+    };
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    // More than are kept unsorted, so that some are sorted, some are being sorted, some are not.
+    for session in 0..16 {
+        let store = [&store, &other_process][session as usize % 2];
+        assert_eq!(send(store, session).await, (1_000, 0), "{session}");
+    }
+    for session in 0..16 {
+        assert_eq!(send(&store, session).await, (0, 1_000), "{session}");
+    }
+    drop((store, other_process));
+    let store = Store::open(directory.path()).unwrap();
+    for session in 0..16 {
+        assert_eq!(send(&store, session).await, (0, 1_000), "{session}");
+    }
+    // Under the id of another event: named, and nothing of the batch is kept.
+    let mut stolen = batch(99);
+    stolen[5].id = EventId::parse("3-3").unwrap();
+    let refused = store.append(sender, stolen, At::MIN).await.unwrap();
+    assert!(matches!(refused, Append::Conflicts(conflicts) if conflicts[0].event_idx == 5));
+    assert_eq!(send(&store, 99).await, (1_000, 0), "none of them was kept");
+    let connection = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    let count = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    assert!(0 < count("SELECT count(*) FROM event_id"));
+    assert!(count("SELECT count(*) FROM event_id_run") < 10);
 }

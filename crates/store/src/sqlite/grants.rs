@@ -1,0 +1,80 @@
+//! Valid tokens, remembered as long as nobody commits anything.
+//!
+//! SQLite notes every commit of every process in the header of the WAL index, the file beside the
+//! archive that ends in `-shm` (its format document, section 2.1.1). While the header is as it was
+//! when a token was looked up, looking again would give the same answer: so a disabled account is
+//! shut out at once, whoever disabled it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use debrief_domain::At;
+
+use crate::{Grant, TokenHash};
+
+/// Tokens that are remembered.
+const TOKENS_REMEMBERED_MAX: usize = 1_000;
+/// Bytes of the header, of which there are two copies.
+const HEADER_BYTES: usize = 48;
+
+/// The header as it was read: equal stamps, equal archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp([u8; HEADER_BYTES]);
+
+/// Tokens and what they open.
+pub(super) struct Grants {
+    index: Option<File>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    stamp: Option<Stamp>,
+    by_token: HashMap<TokenHash, (Grant, At)>,
+}
+
+impl Grants {
+    /// Nothing yet. Without the index file nothing is ever remembered.
+    pub(super) fn new(archive: &Path) -> Grants {
+        let mut index = archive.as_os_str().to_owned();
+        index.push("-shm");
+        Grants {
+            index: File::open(index).ok(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The archive's state; none while somebody is changing it.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        let mut copies = [0; 2 * HEADER_BYTES];
+        self.index.as_ref()?.read_exact_at(&mut copies, 0).ok()?;
+        let (first, second) = copies.as_chunks::<HEADER_BYTES>().0.split_first()?;
+        (second.first() == Some(first)).then_some(Stamp(*first))
+    }
+
+    /// What this token opens, if it was looked up since the last commit.
+    pub(super) fn get(&self, token: &TokenHash, now: At) -> Option<Grant> {
+        let stamp = self.stamp()?;
+        let known = self.known.lock().ok()?;
+        if known.stamp != Some(stamp) {
+            return None;
+        }
+        let (grant, expires) = known.by_token.get(token)?;
+        (now < *expires).then(|| grant.clone())
+    }
+
+    /// Remembers what a token opens until it expires. `stamp` was taken before it was looked up.
+    pub(super) fn put(&self, stamp: Option<Stamp>, token: TokenHash, grant: &Grant, expires: At) {
+        let (Some(stamp), Ok(mut known)) = (stamp, self.known.lock()) else {
+            return;
+        };
+        if known.stamp != Some(stamp) || TOKENS_REMEMBERED_MAX <= known.by_token.len() {
+            known.by_token.clear();
+            known.stamp = Some(stamp);
+        }
+        known.by_token.insert(token, (grant.clone(), expires));
+    }
+}
