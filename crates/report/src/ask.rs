@@ -783,7 +783,7 @@ mod tests {
         check(
             "start_date=2016-13-01&limit=rep&format=pdf&generate_report=Nonsense",
             expect![[r#"
-                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team, SupportSessionRecording, ShowMyScreenRecording, CommandShellRecording
+                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team
                 format: `pdf` is not one of xml, json, ndjson, csv
                 start_date: month 13 does not exist
                 duration: is required
@@ -1000,8 +1000,8 @@ mod tests {
         check_team(
             "generate_report=Team",
             expect![[r#"
-            duration: is required
-            start_date: expected one of start_date, start_time, end_date, end_time"#]],
+                duration: is required
+                start_date: expected one of start_date, start_time, end_date or end_time"#]],
         );
         check_team(
             "generate_report=SupportTeam&start_date=2016-13-01&team_id=&limit=all&lsid=a&format=csv",

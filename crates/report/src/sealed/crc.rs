@@ -8,17 +8,10 @@ const POLYNOMIAL: u32 = 0xEDB8_8320;
 /// `a · b` modulo the polynomial; bit 31 is the coefficient of 1.
 fn multiply(a: u32, mut b: u32) -> u32 {
     let mut product = 0;
-    let mut bit = 1 << 31;
-    while bit != 0 {
-        if a & bit != 0 {
-            product ^= b;
-        }
-        bit >>= 1;
-        b = if b & 1 == 0 {
-            b >> 1
-        } else {
-            (b >> 1) ^ POLYNOMIAL
-        };
+    // Without branches: the bits of a checksum are as good as random, so none could be foretold.
+    for bit in (0..32).rev() {
+        product ^= b & 0_u32.wrapping_sub((a >> bit) & 1);
+        b = (b >> 1) ^ (POLYNOMIAL & 0_u32.wrapping_sub(b & 1));
     }
     product
 }
