@@ -29,15 +29,13 @@ use super::error::{
 use super::file;
 use super::reporting::note;
 use crate::app::App;
-use crate::random;
+use crate::recording::keep::{KeepError, keep, object_name};
 use crate::recording::media::{HEAD_BYTES, Media};
 
 /// Recordings received at once.
 pub(crate) const UPLOADS_MAX: usize = 64;
 /// How long a sender may send nothing.
 const BODY_IDLE: Duration = Duration::from_secs(60);
-/// Letters of an object's name: more than 256 random bits.
-const OBJECT_NAME_CHARS: usize = 44;
 
 /// `PUT /api/v1/sessions/{lsid}/recordings/{kind}/{instance}`.
 pub(crate) async fn put(
@@ -423,42 +421,33 @@ async fn finish(
         Part::Main => media.media_type(),
         Part::Timing => "text/plain",
     };
-    let object = random::word(OBJECT_NAME_CHARS)
-        .map_err(|_| unavailable("The server has no random bytes now. Try again."))?;
+    let object =
+        object_name().map_err(|_| unavailable("The server has no random bytes now. Try again."))?;
     let kept = KeptRecording {
         key,
-        object: object.clone(),
+        object,
         media: media_type.into(),
         bytes: upload.received(),
         sha256,
         account: caller.account.id,
         at: app.now(),
     };
-    // One that is there already needs no second object.
-    let known = app.store().recordings(&kept.key.lsid).await?;
-    let mut known = known.into_iter().flatten();
-    if let Some(known) = known.find(|known| known.key == kept.key) {
-        return already(upload, &known, &kept).await;
-    }
-    let objects = &app.files().objects;
-    if let Err(error) = objects.put_file(&object, upload.path()).await {
-        log_chain(&error);
-        return Err(unavailable(
-            "The object store does not take the recording now. It has arrived: repeat the request \
-             with `Content-Range: bytes */TOTAL` and no body.",
-        ));
-    }
-    // After an unknown outcome the object stays: if the archive has no row of it, it is swept.
-    match app.store().keep_recording(kept.clone()).await? {
-        KeepRecording::Kept => {}
-        KeepRecording::Known(known) | KeepRecording::Taken(known) => {
-            let _ = objects.delete(&object).await;
+    match keep(app.store(), &app.files().objects, upload.path(), &kept).await {
+        Ok(KeepRecording::Kept) => {}
+        Ok(KeepRecording::Known(known) | KeepRecording::Taken(known)) => {
             return already(upload, &known, &kept).await;
         }
-        KeepRecording::NoSession => {
-            let _ = objects.delete(&object).await;
+        Ok(KeepRecording::NoSession) => {
             return Err(not_found("session", kept.key.lsid.as_str()));
         }
+        Err(KeepError::Objects(error)) => {
+            log_chain(&error);
+            return Err(unavailable(
+                "The object store does not take the recording now. It has arrived: repeat the \
+                 request with `Content-Range: bytes */TOTAL` and no body.",
+            ));
+        }
+        Err(KeepError::Store(error)) => return Err(error.into()),
     }
     app.changed();
     note(app, caller, "recording kept", &words(&kept.key));
