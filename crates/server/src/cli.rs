@@ -139,7 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             }?;
             runtime.block_on(directory::run(&store, command))
         }
-        Command::Demo(args) => runtime.block_on(demo::run(&open(data)?, &config, args)),
+        Command::Demo(args) => runtime.block_on(demo::run(data, &open(data)?, &config, args)),
         Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {
             print_config(&config, json);

@@ -12,6 +12,7 @@ mod people;
 mod places;
 mod plots;
 mod problems;
+mod recordings;
 mod stage;
 mod story;
 mod surveys;
@@ -22,6 +23,8 @@ use debrief_domain::{At, Directory, Event};
 use calendar::Calendar;
 use people::Cast;
 use story::{Fate, Scene};
+
+pub(crate) use recordings::{Recorded, recordings};
 
 /// What to make.
 pub(crate) struct Plan {

@@ -63,7 +63,14 @@ impl Stand {
         let archive = home.path().join("archive");
         let began = Instant::now();
         let n_sessions = scale.n_sessions.to_string();
-        let demo = ["demo", "--sessions", &n_sessions, "--seed", DEMO_SEED];
+        let demo = [
+            "demo",
+            "--no-recordings",
+            "--sessions",
+            &n_sessions,
+            "--seed",
+            DEMO_SEED,
+        ];
         binary.run(&archive, &demo)?;
         say(&format!("made {n_sessions} sessions in {}", secs(began)));
         let account = Account::create(&binary, &archive)?;

@@ -47,8 +47,10 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     // Held until the program ends, and taken before the archive's format may change.
     let _lock = lock(data)?;
     let store = Store::open(data)?;
+    let files = config.open_files(data)?;
     if args.demo && store.last_change().await? == 0 {
-        super::demo::fill(&store, super::demo::DEMO_SESSIONS, 1, config.lapse_after).await?;
+        let n_sessions = super::demo::DEMO_SESSIONS;
+        super::demo::fill(&store, Some(&files), n_sessions, 1, config.lapse_after).await?;
     }
     let listener = TcpListener::bind(config.listen)
         .await
@@ -60,7 +62,6 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     }
     let address = listener.local_addr()?;
     let stall_timeout = config.stall_timeout;
-    let files = config.open_files(data)?;
     let app = App::new(store, files, config, Clock::System).await?;
     // Heard from before the address is told: who knows it may stop the server at once.
     let stop = stopped()?;

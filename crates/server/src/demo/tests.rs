@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use debrief_domain::{ActorKind, Body, EventType, Invitation, Moment, RecordingKind, fold, limits};
 
 use super::*;
+use crate::recording::media::Media;
 
 /// 2026-03-18T14:30:00Z, a Wednesday.
 fn now() -> At {
@@ -363,4 +364,53 @@ fn a_million_sessions_cost_nothing_until_they_are_asked_for() {
         now: At::MIN,
     };
     assert_eq!(sessions(&beginning_of_time).count(), 40);
+}
+
+#[test]
+fn every_recording_that_an_ended_session_tells_of_can_be_played() {
+    let made = |seed: u64| -> Vec<Recorded> {
+        let sessions = archive(200, seed).into_iter().zip(1..);
+        sessions
+            .flat_map(|(session, n)| {
+                let recorded = recordings(seed, n, &session);
+                let told = session.iter().filter_map(|event| event.recording);
+                let told: Vec<_> = told.filter(|_| is_ended(&session)).collect();
+                let made: Vec<_> = recorded.iter().map(|recorded| recorded.recording).collect();
+                assert_eq!(made, told);
+                recorded
+            })
+            .collect()
+    };
+    let recorded = made(5);
+    let bytes = |recorded: &[Recorded]| -> Vec<Vec<u8>> {
+        recorded.iter().map(|one| one.bytes.to_vec()).collect()
+    };
+    assert_eq!(bytes(&recorded), bytes(&made(5)));
+    assert_ne!(bytes(&recorded), bytes(&made(6)));
+    let mut shells = BTreeSet::new();
+    for Recorded {
+        recording, bytes, ..
+    } in &recorded
+    {
+        let media = Media::detect(bytes);
+        if recording.kind != RecordingKind::CommandShell {
+            assert_eq!(media, Media::WebM);
+            continue;
+        }
+        assert_eq!(media, Media::AsciicastV2);
+        let text = std::str::from_utf8(bytes).unwrap();
+        let events = text.lines().skip(1).map(|line| {
+            let (at, code, text): (f64, String, String) = serde_json::from_str(line).unwrap();
+            assert_eq!(code, "o");
+            (at, text)
+        });
+        let events: Vec<_> = events.collect();
+        assert!(events.is_sorted_by_key(|(at, _)| *at));
+        let screen: String = events.into_iter().map(|(_, text)| text).collect();
+        let screen = screen.replace("s\u{8} \u{8}", "");
+        assert!(screen.contains("system32>") && screen.ends_with("exit\r\n"));
+        assert!(!screen.contains(['{', '}']));
+        shells.insert(screen);
+    }
+    assert!(20 < shells.len(), "{} shells differ", shells.len());
 }

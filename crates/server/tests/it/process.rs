@@ -679,7 +679,7 @@ fn the_demo_of_a_seed_is_the_same_archive_when_it_is_made_again() {
         data,
         expect![[r#"
         exit 0
-        stdout: 40 sessions with 0 events
+        stdout: 40 sessions with 0 events and 0 recordings
     "#]],
     );
 }
