@@ -35,7 +35,9 @@ pub use link::{
     DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, SignedLink, Verdict,
 };
 pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
-pub use read::{Imported, Position, ReadError, SessionReader, limits as read_limits};
+pub use read::{
+    Download, Imported, Position, ReadError, SessionReader, downloads, limits as read_limits,
+};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use team::{REPORT_LOGINS_MAX, TeamQuery, TeamReport, error as team_error};
 pub use time::{iso, parse_iso};

@@ -3,6 +3,7 @@
 //! Memory is bounded by the limits below, whatever the document says. A document type, a foreign
 //! entity, a wrong encoding or anything not well-formed is refused with line and column.
 
+mod download;
 mod imported;
 mod source;
 
@@ -19,6 +20,7 @@ use quick_xml::reader::NsReader;
 use crate::element::{Attribute, Element, Node};
 use crate::write::{is_xml_char, is_xml_text};
 
+pub use download::{Download, downloads};
 pub use imported::Imported;
 pub(crate) use imported::{owners, seconds, site, teams};
 pub use source::Position;
@@ -124,6 +126,21 @@ impl<R: BufRead> SessionReader<R> {
 
     /// The next session; none at the end of a whole document.
     pub fn next_session(&mut self) -> Result<Option<Imported>, ReadError> {
+        let Some((element, position)) = self.next_session_at()? else {
+            return Ok(None);
+        };
+        let imported = Imported::new(element, &self.namespace_out);
+        let refuse = |message| ReadError { position, message };
+        imported.map(Some).map_err(refuse)
+    }
+
+    /// The next session as it stands in the document, and nothing of it believed; none at the
+    /// end of a whole document.
+    pub fn next_element(&mut self) -> Result<Option<Element>, ReadError> {
+        Ok(self.next_session_at()?.map(|(element, _)| element))
+    }
+
+    fn next_session_at(&mut self) -> Result<Option<(Element, Position)>, ReadError> {
         if self.stage == Stage::Done {
             return Ok(None);
         }
@@ -144,10 +161,7 @@ impl<R: BufRead> SessionReader<R> {
                     return Err(self.error(&message));
                 }
                 (Stage::Root, Token::Start(session, position)) if session.is_own("session") => {
-                    let element = self.element(session)?;
-                    let imported = Imported::new(element, &self.namespace_out);
-                    let refuse = |message| ReadError { position, message };
-                    return imported.map(Some).map_err(refuse);
+                    return Ok(Some((self.element(session)?, position)));
                 }
                 (Stage::Root, Token::Start(error, position)) if error.is_own("error") => {
                     let text = self.element(error)?.text();

@@ -4,6 +4,7 @@ mod account;
 mod client;
 mod demo;
 mod directory;
+mod download;
 mod import;
 mod report;
 mod serve;

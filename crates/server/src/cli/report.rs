@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use debrief_domain::{At, Permissions};
-use debrief_report::{Coding, Params, ask};
+use debrief_report::{Coding, Format, Params, ReportKind, ask};
 use debrief_store::{Account, AccountId, Enabled};
 
-use super::{WrongUsage, client, open_existing};
+use super::client::Client;
+use super::download::{self, Folder, Source};
+use super::{WrongUsage, open_existing};
 use crate::app::{App, Names};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -70,6 +72,13 @@ pub(crate) struct Args {
     /// A file with the API account's client secret, or `-` for standard input.
     #[arg(long, requires = "server")]
     client_secret_file: Option<PathBuf>,
+    /// Downloads what the links of the report lead to into this directory: transcripts and
+    /// recordings. Run again, it goes on where it stopped.
+    #[arg(long, value_name = "DIR")]
+    recordings: Option<PathBuf>,
+    /// With --recordings and --output: what was downloaded, as JSON on standard output.
+    #[arg(long, requires = "recordings", requires = "output")]
+    json: bool,
 }
 
 impl Args {
@@ -100,41 +109,110 @@ impl Args {
 pub(crate) async fn run(data: &Path, config: Config, args: Args) -> anyhow::Result<()> {
     let params = args.params();
     // A faulty question is wrong here as it is there.
-    if let Err(faults) = ask(&params, &config.time_zone) {
-        let lines: Vec<String> = faults
-            .0
-            .iter()
-            .map(|f| format!("{}: {}", f.parameter, f.message))
-            .collect();
-        let lines = lines.join("\n  ");
-        return Err(WrongUsage(format!("faulty parameters:\n  {lines}")).into());
-    }
-    let mut output = Output::open(args.output.as_deref())?;
-    match (&args.server, &args.client_id, &args.client_secret_file) {
-        (Some(server), Some(client_id), Some(secret_file)) => {
-            client::fetch(server, client_id, secret_file, &params, &mut output)?;
+    let query = match ask(&params, &config.time_zone) {
+        Ok(query) => query,
+        Err(faults) => {
+            let lines = faults.0.iter();
+            let lines = lines.map(|f| format!("{}: {}", f.parameter, f.message));
+            let lines = lines.collect::<Vec<String>>().join("\n  ");
+            return Err(WrongUsage(format!("faulty parameters:\n  {lines}")).into());
         }
-        _ => from_archive(data, config, &params, &mut output).await?,
+    };
+    if args.recordings.is_some() && query.report != ReportKind::SupportSession {
+        let message = "only the report SupportSession has links that --recordings can follow";
+        return Err(WrongUsage(message.into()).into());
     }
-    output.finish()
+    let folder = args.recordings.as_deref().map(Folder::open).transpose()?;
+    let mut output = Output::open(args.output.as_deref())?;
+    let mut source = match (&args.server, &args.client_id, &args.client_secret_file) {
+        (Some(server), Some(client_id), Some(secret_file)) => {
+            Source::Server(Box::new(Client::new(server, client_id, secret_file)?))
+        }
+        _ => Source::Archive(open_app(data, config.clone()).await?),
+    };
+    let Some(mut folder) = folder else {
+        report(&mut source, &config, &params, &mut output)
+            .await?
+            .tell();
+        return output.finish();
+    };
+    // Links are read from XML. Another format has it made once more, after the report: no
+    // session of the report is without its files.
+    if query.format == Format::Xml {
+        let mut both = Both(&mut output, folder.spool());
+        report(&mut source, &config, &params, &mut both)
+            .await?
+            .tell();
+    } else {
+        report(&mut source, &config, &params, &mut output)
+            .await?
+            .tell();
+        let params = in_xml(&params);
+        report(&mut source, &config, &params, folder.spool()).await?;
+    }
+    output.finish()?;
+    let summary = download::run(source, folder, &config).await?;
+    summary.tell(args.json);
+    summary.judge()
+}
+
+fn in_xml(params: &Params) -> Params {
+    let others = params.0.iter().filter(|(name, _)| name != "format");
+    Params(others.cloned().collect())
+}
+
+/// What there is to say of a report beside it.
+struct Aside {
+    next: Option<String>,
+    n_replaced: u64,
+}
+
+impl Aside {
+    fn tell(&self) {
+        if let Some(next) = &self.next {
+            eprintln!("next cursor: {next}");
+        }
+        let n_replaced = self.n_replaced;
+        if 0 < n_replaced {
+            eprintln!("{n_replaced} characters that XML cannot carry were replaced by U+FFFD");
+        }
+    }
+}
+
+async fn report(
+    source: &mut Source,
+    config: &Config,
+    params: &Params,
+    output: &mut impl Write,
+) -> anyhow::Result<Aside> {
+    match source {
+        Source::Archive(app) => from_archive(app, config, params, output).await,
+        Source::Server(client) => Ok(Aside {
+            next: client.report(params, output)?,
+            n_replaced: 0,
+        }),
+    }
+}
+
+async fn open_app(data: &Path, config: Config) -> anyhow::Result<App> {
+    let store = open_existing(data)?;
+    let files = config.open_files(data)?;
+    Ok(App::new(store, files, config, Clock::System).await?)
 }
 
 async fn from_archive(
-    data: &Path,
-    config: Config,
+    app: &App,
+    config: &Config,
     params: &Params,
-    output: &mut Output,
-) -> anyhow::Result<()> {
-    let store = open_existing(data)?;
+    output: &mut impl Write,
+) -> anyhow::Result<Aside> {
     let query = ask(params, &config.time_zone)?;
     let host = config.listen.to_string();
-    let files = config.open_files(data)?;
-    let app = App::new(store, files, config, Clock::System).await?;
     let (version, directory) = app.store().directory().await?;
     let names = Names { version, directory };
     let links = app.links(&operator(), &names, &host);
-    let mut report = Report::begin(&app, &query, Coding::Identity, &names, links).await?;
-    match report.open(&app, &query).await? {
+    let mut report = Report::begin(app, &query, Coding::Identity, &names, links).await?;
+    match report.open(app, &query).await? {
         Opening::Nothing(document) => output.write_all(&document)?,
         Opening::First(first) => {
             output.write_all(&first)?;
@@ -143,14 +221,26 @@ async fn from_archive(
             }
         }
     }
-    if let Some(next) = report.next {
-        eprintln!("next cursor: {next}");
+    Ok(Aside {
+        next: report.next.map(|next| next.to_string()),
+        n_replaced: report.n_replaced(),
+    })
+}
+
+/// Writes the same bytes to two places.
+struct Both<'a, A, B>(&'a mut A, &'a mut B);
+
+impl<A: Write, B: Write> Write for Both<'_, A, B> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(bytes)?;
+        self.1.write_all(bytes)?;
+        Ok(bytes.len())
     }
-    let n_replaced = report.n_replaced();
-    if 0 < n_replaced {
-        eprintln!("{n_replaced} characters that XML cannot carry were replaced by U+FFFD");
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.1.flush()
     }
-    Ok(())
 }
 
 /// Who has the data directory may see everything in it. Links are signed for no account that

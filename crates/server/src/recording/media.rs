@@ -71,6 +71,11 @@ impl Media {
         known.map_or(Media::Unknown, |(media, ..)| *media)
     }
 
+    /// Every form.
+    pub fn all() -> impl Iterator<Item = Media> {
+        TABLE.iter().map(|(media, ..)| *media)
+    }
+
     /// The media type to send it with.
     pub fn media_type(self) -> &'static str {
         self.row().1
