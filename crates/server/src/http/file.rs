@@ -28,11 +28,7 @@ pub(crate) async fn respond(
 ) -> Result<Response, ObjectError> {
     let tag = format!("\"{}\"", hex(&kept.sha256));
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_known = text(IF_NONE_MATCH).is_some_and(|known| {
-        let mut known = known.split(',').map(str::trim);
-        known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
-    });
-    if is_known {
+    if is_known(headers, &tag) {
         return Ok(with_headers(
             StatusCode::NOT_MODIFIED.into_response(),
             kept,
@@ -75,6 +71,17 @@ pub(crate) async fn respond(
         put(&mut response, CONTENT_RANGE, &told);
     }
     Ok(with_headers(response, kept, &tag))
+}
+
+/// Whether a client says that it has the version of this tag (RFC 9110 section 13.1.2).
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(IF_NONE_MATCH);
+    known
+        .and_then(|known| known.to_str().ok())
+        .is_some_and(|known| {
+            let mut known = known.split(',').map(str::trim);
+            known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        })
 }
 
 fn with_headers(mut response: Response, kept: &KeptRecording, tag: &str) -> Response {

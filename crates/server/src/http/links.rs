@@ -5,8 +5,8 @@
 //! whatever became of their signature.
 
 use axum::extract::{RawQuery, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::{Lsid, Recording, RecordingKind, Reporting};
 use debrief_report::{LinkTarget, SignedLink, Transcript, Verdict, transcript};
@@ -21,6 +21,7 @@ use super::file;
 use super::recordings::words;
 use crate::app::{App, Names};
 use crate::pages::{self, Downloads, Show};
+use crate::random;
 use crate::recording::media::Media;
 use crate::recording::play;
 use crate::render;
@@ -228,12 +229,17 @@ async fn show(
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
     match admitted.target {
-        LinkTarget::Chat => show_chat(app, admitted, asked).await,
+        LinkTarget::Chat => show_chat(app, admitted, asked, headers).await,
         LinkTarget::Recording(kind) => show_recording(app, admitted, kind, asked, headers).await,
     }
 }
 
-async fn show_chat(app: &App, admitted: &Admitted, asked: &Asked) -> Result<Response, Refusal> {
+async fn show_chat(
+    app: &App,
+    admitted: &Admitted,
+    asked: &Asked,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let (version, directory) = app.store().directory().await?;
     let names = Names { version, directory };
     let session = render::session_element(app, &admitted.lsid, &names).await?;
@@ -255,7 +261,7 @@ async fn show_chat(app: &App, admitted: &Admitted, asked: &Asked) -> Result<Resp
             &format!("{name}.json"),
             transcript.to_json(),
         )),
-        (View::File, None | Some("text")) => Ok(text(&name, &transcript)),
+        (View::File, None | Some("text")) => Ok(text(&name, &transcript, headers)),
         (View::File, Some(_)) => Err(page(
             StatusCode::BAD_REQUEST,
             "This link is not valid",
@@ -264,12 +270,19 @@ async fn show_chat(app: &App, admitted: &Admitted, asked: &Asked) -> Result<Resp
     }
 }
 
-fn text(name: &str, transcript: &Transcript) -> Response {
-    attachment(
-        "text/plain; charset=utf-8",
-        &format!("{name}.txt"),
-        transcript.to_text(),
-    )
+/// A transcript that the client has already is not sent again.
+fn text(name: &str, transcript: &Transcript, headers: &HeaderMap) -> Response {
+    let text = transcript.to_text();
+    let tag = format!("\"{}\"", file::hex(&random::sha256(&text)));
+    let mut response = if file::is_known(headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        attachment("text/plain; charset=utf-8", &format!("{name}.txt"), text)
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 fn no_session() -> Refusal {

@@ -10,6 +10,7 @@ mod access;
 mod browser;
 mod changes;
 mod command;
+mod download;
 mod events;
 mod faults;
 mod kills;
