@@ -27,12 +27,13 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(keys: &[(&str, &str)]) -> Kept {
+    fn new() -> Kept {
         let data = tempdir().unwrap();
-        let server = Server::start_with(data.path(), keys);
+        let server = Server::start(data.path());
         let login = server.admin();
         let secret = data.path().join("secret");
         fs::write(&secret, &login.secret).unwrap();
+        fs::write(data.path().join("id"), &login.id).unwrap();
         let kept = Kept {
             data,
             server,
@@ -57,12 +58,8 @@ impl Kept {
         request.send(bytes).unwrap();
     }
 
-    fn args(&self, dir: &Path, more: &[&str]) -> Vec<String> {
-        server_args(&self.server.address, &self.secret, dir, more)
-    }
-
     fn download(&self, dir: &Path, more: &[&str]) -> Run {
-        client(&self.args(dir, more))
+        client(&server_args(&self.server.address, &self.secret, dir, more))
     }
 }
 
@@ -138,8 +135,7 @@ fn check_files(dir: &Path) {
 
 #[test]
 fn everything_behind_the_links_comes_once_from_a_server_and_from_the_archive() {
-    let kept = Kept::new(&[]);
-    fs::write(kept.data.path().join("id"), kept.server.admin().id).unwrap();
+    let kept = Kept::new();
     let dir = tempdir().unwrap();
     let first = kept.download(dir.path(), &[]);
     assert_eq!(first.code, 0, "{}", first.stderr);
@@ -175,24 +171,26 @@ fn everything_behind_the_links_comes_once_from_a_server_and_from_the_archive() {
 
 #[test]
 fn a_killed_download_goes_on_where_it_stopped() {
-    let kept = Kept::new(&[]);
-    fs::write(kept.data.path().join("id"), kept.server.admin().id).unwrap();
+    let kept = Kept::new();
     let dir = tempdir().unwrap();
     let elsewhere = tempdir().unwrap();
-    let args = kept.args(dir.path(), &[]);
+    let address = stalling_relay(&kept.server.address, 3_000_000);
+    let args = server_args(&address, &kept.secret, dir.path(), &[]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut child = command(elsewhere.path(), &args);
-    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = child.unwrap();
     let partial = dir.path().join("a/show_my_screen-0.partial");
     let received = || fs::metadata(&partial).map_or(0, |partial| partial.len());
     eventually("a part has come", || 1_000_000 < received());
-    child.as_mut().unwrap().kill().unwrap();
-    child.unwrap().wait().unwrap();
-    let before = received();
-    let whole = large().len() as u64;
-    assert!(before < whole, "the kill came too late");
-    let again = kept.download(dir.path(), &["-o", "/dev/null.x"]);
-    assert_eq!(again.code, 1);
+    // Meanwhile nobody else may write there.
+    let second = kept.download(dir.path(), &[]);
+    assert_eq!(second.code, 1);
+    let told = "another debrief is writing into";
+    assert!(second.stderr.contains(told), "{}", second.stderr);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (before, whole) = (received(), large().len() as u64);
     let again = kept.download(dir.path(), &[]);
     assert_eq!(again.code, 0, "{}", again.stderr);
     let rest = whole - before
@@ -203,10 +201,38 @@ fn a_killed_download_goes_on_where_it_stopped() {
     check_files(dir.path());
 }
 
+/// The address of something that hands on what a server says until that is so many bytes, and then
+/// holds its breath.
+fn stalling_relay(server: &str, mut bytes_max: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = server.to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let (mut asks, mut hears) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut asks, &mut hears));
+            let mut block = [0; 4_096];
+            loop {
+                let n = server.read(&mut block).unwrap_or(0).min(bytes_max);
+                bytes_max -= n;
+                if bytes_max == 0 {
+                    // The connection stays open until the client goes.
+                    let _ = client.set_read_timeout(None);
+                    let _ = client.peek(&mut [0]);
+                }
+                if n == 0 || client.write_all(&block[..n]).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
 #[test]
 fn a_lost_recording_is_named_and_everything_else_comes() {
-    let kept = Kept::new(&[]);
-    fs::write(kept.data.path().join("id"), kept.server.admin().id).unwrap();
+    let kept = Kept::new();
     let objects = fs::read_dir(kept.data.path().join("recordings")).unwrap();
     let lost = objects.map(|object| object.unwrap().path());
     let lost = lost.filter(|path| fs::read(path).is_ok_and(|bytes| bytes == WEBM));
@@ -446,48 +472,46 @@ fn a_busy_server_is_waited_for_and_an_expired_token_renewed_once() {
 fn bodies_that_lie_are_not_taken_for_files() {
     let digest = "0123456789abcdef".repeat(4);
     let links = screens(&["/short", "/digest", "/endless", "/page", "/open", "/range"]);
-    let (address, asked) =
-        pretend_report(document("s", &links), move |path, headers, n, socket| {
-            match path {
-                // Half of it, then the other half by range.
-                "/short" if n == 1 => {
-                    let head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n01234";
-                    let _ = socket.write_all(head.as_bytes());
-                }
-                "/short" => {
-                    assert!(headers.contains("range: bytes=5-\r\n"), "{headers}");
-                    assert!(headers.contains("if-range: \"v1\"\r\n"), "{headers}");
-                    let range = "Content-Range: bytes 5-9/10\r\nETag: \"v1\"\r\n";
-                    say(socket, "206 Partial Content", range, b"56789");
-                }
-                "/digest" => say(
-                    socket,
-                    "200 OK",
-                    &format!("ETag: \"{digest}\"\r\n"),
-                    b"bytes",
-                ),
-                "/endless" => {
-                    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-                    let _ = socket.write_all(head);
-                    let chunk = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
-                    while socket.write_all(&chunk).is_ok() {}
-                }
-                "/page" => say(
-                    socket,
-                    "200 OK",
-                    "Content-Type: text/html\r\n",
-                    b"<p>no</p>",
-                ),
-                "/open" => {
-                    let _ =
-                        socket.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nwho knows");
-                }
-                _ => {
-                    let range = "Content-Range: bytes 5-9/10\r\n";
-                    say(socket, "206 Partial Content", range, b"56789");
-                }
+    let (address, _) = pretend_report(document("s", &links), move |path, headers, n, socket| {
+        match path {
+            // Half of it, then the other half by range.
+            "/short" if n == 1 => {
+                let head = "HTTP/1.1 200 OK\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n01234";
+                let _ = socket.write_all(head.as_bytes());
             }
-        });
+            "/short" => {
+                assert!(headers.contains("range: bytes=5-\r\n"), "{headers}");
+                assert!(headers.contains("if-range: \"v1\"\r\n"), "{headers}");
+                let range = "Content-Range: bytes 5-9/10\r\nETag: \"v1\"\r\n";
+                say(socket, "206 Partial Content", range, b"56789");
+            }
+            "/digest" => say(
+                socket,
+                "200 OK",
+                &format!("ETag: \"{digest}\"\r\n"),
+                b"bytes",
+            ),
+            "/endless" => {
+                let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let _ = socket.write_all(head);
+                let chunk = [&b"10000\r\n"[..], &[b'x'; 0x10000], b"\r\n"].concat();
+                while socket.write_all(&chunk).is_ok() {}
+            }
+            "/page" => say(
+                socket,
+                "200 OK",
+                "Content-Type: text/html\r\n",
+                b"<p>no</p>",
+            ),
+            "/open" => {
+                let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nwho knows");
+            }
+            _ => {
+                let range = "Content-Range: bytes 5-9/10\r\n";
+                say(socket, "206 Partial Content", range, b"56789");
+            }
+        }
+    });
     let root = tempdir().unwrap();
     let limit = [("DEBRIEF_RECORDING_BYTES_MAX", "1000000")];
     let run = download_from(&address, root.path(), &limit);
@@ -505,5 +529,4 @@ fn bodies_that_lie_are_not_taken_for_files() {
     let files = files(&root.path().join("dir"));
     assert_eq!(files.len(), 1);
     assert_eq!(files["s/show_my_screen-0.bin"], b"0123456789");
-    drop(asked);
 }

@@ -56,7 +56,13 @@ pub(super) async fn copy(
                 bar.inc(piece.len() as u64);
             }
             Ok(None) => break,
-            Err(error) => return Ok(Got::Missing(error.to_string())),
+            Err(error) => {
+                // Nothing that could be gone on with is not worth a file.
+                if slot.received().is_none() {
+                    slot.discard().context(cannot)?;
+                }
+                return Ok(Got::Missing(error.to_string()));
+            }
         }
     }
     drop(file);
