@@ -365,7 +365,8 @@ impl<'a> Asked<'a> {
             .iter()
             .flat_map(|r| r.names)
             .chain(crate::team::NAMES);
-        let names: Vec<&str> = names.copied().collect();
+        let files = RECORDING_REPORTS.iter().map(|(name, _)| *name);
+        let names: Vec<&str> = names.copied().chain(files).collect();
         let names = names.join(", ");
         let Some(given) = self.get("generate_report") else {
             return self.fault(
@@ -783,7 +784,7 @@ mod tests {
         check(
             "start_date=2016-13-01&limit=rep&format=pdf&generate_report=Nonsense",
             expect![[r#"
-                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team
+                generate_report: `Nonsense` is no known report; known reports: SupportSession, AccessSession, SupportSessionListing, AccessSessionListing, SupportSessionSummary, AccessSessionSummary, SupportCustExitSurvey, SupportRepExitSurvey, SupportTeam, Team, SupportSessionRecording, ShowMyScreenRecording, CommandShellRecording
                 format: `pdf` is not one of xml, json, ndjson, csv
                 start_date: month 13 does not exist
                 duration: is required
