@@ -13,9 +13,9 @@ use debrief_domain::{
 };
 
 use crate::{
-    AccessEntry, AccountId, Append, ConflictKind, Document, Enabled, Flow, Found, Import,
-    KeepRecording, KeptRecording, Material, Members, NewAccount, Part, Reading, RecordingKey,
-    SealedBody, Silence, Store, TOKENS_MAX, TokenHash, Unsealed,
+    AccessEntry, AccountId, Append, ConflictKind, DEAD_LETTERS_MAX, DeadLetter, Document, Enabled,
+    Flow, Found, Import, KeepRecording, KeptRecording, Material, Members, NewAccount, Part,
+    Reading, RecordingKey, SealedBody, Silence, Store, TOKENS_MAX, TokenHash, Unsealed,
 };
 
 /// Runs the whole suite; `fresh` makes an empty archive each time.
@@ -39,6 +39,7 @@ pub async fn all(fresh: impl Fn() -> Store) {
     a_window_of_logins_has_its_lower_bound_and_not_its_upper(&fresh()).await;
     running_sessions_are_counted_by_owner(&fresh()).await;
     the_access_log_is_read_newest_first(&fresh()).await;
+    sources_remember_and_keep_aside(&fresh()).await;
 }
 
 /// The account that sends.
@@ -849,4 +850,46 @@ async fn the_access_log_is_read_newest_first(store: &Store) {
     assert_eq!(who, ["who2", "who1"]);
     let older = store.accesses(entries[1].0, 2).await.unwrap();
     assert_eq!(older[0].1.who, "who0");
+}
+
+async fn sources_remember_and_keep_aside(store: &Store) {
+    assert_eq!(store.note("a", "cursor").await.unwrap(), None);
+    for (source, name, value) in [
+        ("a", "cursor", "1"),
+        ("a", "device/2", "two"),
+        ("a", "device/1", "one"),
+        ("b", "cursor", "9"),
+        ("a", "cursor", "2"),
+    ] {
+        let value = Some(value.as_bytes().to_vec());
+        store.put_note(source, name, value).await.unwrap();
+    }
+    assert_eq!(store.note("a", "cursor").await.unwrap(), Some(b"2".into()));
+    let names = async |after: &str, n_max| {
+        let notes = store.notes("a", "device/", after, n_max).await.unwrap();
+        notes.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("", 9).await, ["device/1", "device/2"]);
+    assert_eq!(names("device/1", 9).await, ["device/2"]);
+    assert_eq!(names("", 1).await, ["device/1"]);
+    store.put_note("a", "cursor", None).await.unwrap();
+    assert_eq!(store.note("a", "cursor").await.unwrap(), None);
+
+    for n in 0..=DEAD_LETTERS_MAX {
+        let letter = DeadLetter {
+            source: "a".into(),
+            at: at(0),
+            why: "no JSON".into(),
+            message: n.to_string().into(),
+        };
+        store.bury(letter).await.unwrap();
+    }
+    let all = store.dead_letters("a", u64::MAX, usize::MAX >> 1).await;
+    let all = all.unwrap();
+    assert_eq!(all.len(), DEAD_LETTERS_MAX);
+    assert_eq!(all[0].1.message, DEAD_LETTERS_MAX.to_string().as_bytes());
+    let (last, _) = all[all.len() - 1];
+    assert_eq!(all[all.len() - 1].1.message, b"1", "the oldest is gone");
+    assert!(store.dead_letters("a", last, 9).await.unwrap().is_empty());
+    assert!(store.dead_letters("b", 9, 9).await.unwrap().is_empty());
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, Running,
-    SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
+    Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading,
+    RecordingKey, Running, SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
 };
 
 /// What becomes of one write.
@@ -234,6 +234,37 @@ impl Backend for Faulty {
 
     fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>> {
         self.inner.running(n_max)
+    }
+
+    fn note(&self, source: String, name: String) -> Answer<'_, Option<Vec<u8>>> {
+        self.inner.note(source, name)
+    }
+
+    fn notes(
+        &self,
+        source: String,
+        prefix: String,
+        after: String,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(String, Vec<u8>)>> {
+        self.inner.notes(source, prefix, after, n_max)
+    }
+
+    fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
+        self.write(move |inner| inner.put_note(source, name, value))
+    }
+
+    fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {
+        self.write(move |inner| inner.bury(letter))
+    }
+
+    fn dead_letters(
+        &self,
+        source: String,
+        before: u64,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(u64, DeadLetter)>> {
+        self.inner.dead_letters(source, before, n_max)
     }
 
     fn log_access(&self, entry: AccessEntry) {

@@ -38,9 +38,9 @@ use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 use futures::future::BoxFuture;
 
 pub use model::{
-    AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, Document, Examined,
-    Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part, Presence,
-    RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed,
+    AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, DeadLetter,
+    Document, Examined, Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part,
+    Presence, RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed,
 };
 pub use objects::{
     Abilities, ConditionalPut, Files, InvalidObjects, ORPHAN_AGE, ObjectError, Objects,
@@ -93,6 +93,22 @@ pub(crate) trait Backend: Send + Sync {
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>>;
     fn logins(&self, window: Window, now: At, n_max: usize) -> Answer<'_, Vec<Login>>;
     fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>>;
+    fn note(&self, source: String, name: String) -> Answer<'_, Option<Vec<u8>>>;
+    fn notes(
+        &self,
+        source: String,
+        prefix: String,
+        after: String,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(String, Vec<u8>)>>;
+    fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()>;
+    fn bury(&self, letter: DeadLetter) -> Answer<'_, ()>;
+    fn dead_letters(
+        &self,
+        source: String,
+        before: u64,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(u64, DeadLetter)>>;
     fn log_access(&self, entry: AccessEntry);
     fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>>;
 }
@@ -317,6 +333,54 @@ impl Store {
         self.backend.running(n_max).await
     }
 
+    /// What a live source noted under this name.
+    pub async fn note(&self, source: &str, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.backend.note(source.into(), name.into()).await
+    }
+
+    /// Notes of a live source whose names begin with `prefix`, in order, behind `after`.
+    pub async fn notes(
+        &self,
+        source: &str,
+        prefix: &str,
+        after: &str,
+        n_max: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.backend
+            .notes(source.into(), prefix.into(), after.into(), n_max)
+            .await
+    }
+
+    /// Notes something for a live source, in place of what was there; none forgets it.
+    pub async fn put_note(
+        &self,
+        source: &str,
+        name: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.backend
+            .put_note(source.into(), name.into(), value)
+            .await
+    }
+
+    /// Keeps a message aside that a live source could not understand. Of each source the newest
+    /// [`DEAD_LETTERS_MAX`] are kept.
+    pub async fn bury(&self, letter: DeadLetter) -> Result<(), StoreError> {
+        self.backend.bury(letter).await
+    }
+
+    /// Messages kept aside of a source with numbers below `before`, newest first.
+    pub async fn dead_letters(
+        &self,
+        source: &str,
+        before: u64,
+        n_max: usize,
+    ) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
+        self.backend
+            .dead_letters(source.into(), before, n_max)
+            .await
+    }
+
     /// Notes who looked at what. Returns at once; the entry is written with the next commit.
     pub fn log_access(&self, entry: AccessEntry) {
         self.backend.log_access(entry);
@@ -332,6 +396,8 @@ impl Store {
     }
 }
 
+/// Messages kept aside of one live source.
+pub const DEAD_LETTERS_MAX: usize = 1_000;
 /// Valid tokens of one account.
 pub const TOKENS_MAX: usize = 30;
 /// Running sessions that [`Store::running`] is to look at.

@@ -353,6 +353,19 @@ pub struct Running {
     pub n_sessions: u64,
 }
 
+/// A message of a live source that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The source's name.
+    pub source: String,
+    /// When it came.
+    pub at: At,
+    /// What stood in the way.
+    pub why: String,
+    /// The whole message.
+    pub message: Vec<u8>,
+}
+
 /// Who looked at what, or changed what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessEntry {

@@ -15,6 +15,7 @@ mod open;
 mod page;
 mod presence;
 mod recording;
+mod source;
 mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,9 +31,9 @@ use tokio::sync::oneshot;
 
 use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, Document, Enabled, Examined, Grant,
-    Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading, RecordingKey, Running,
-    SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
+    Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading,
+    RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
 
@@ -568,6 +569,37 @@ impl Backend for Sqlite {
 
     fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>> {
         self.read(move |db| presence::running(db, n_max))
+    }
+
+    fn note(&self, source: String, name: String) -> Answer<'_, Option<Vec<u8>>> {
+        self.read(move |db| source::note(db, &source, &name))
+    }
+
+    fn notes(
+        &self,
+        source: String,
+        prefix: String,
+        after: String,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(String, Vec<u8>)>> {
+        self.read(move |db| source::notes(db, &source, &prefix, &after, n_max))
+    }
+
+    fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
+        self.write(move |writer| source::put_note(writer, &source, &name, value.as_deref()))
+    }
+
+    fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {
+        self.write(move |writer| source::bury(writer, &letter))
+    }
+
+    fn dead_letters(
+        &self,
+        source: String,
+        before: u64,
+        n_max: usize,
+    ) -> Answer<'_, Vec<(u64, DeadLetter)>> {
+        self.read(move |db| source::dead_letters(db, &source, before, n_max))
     }
 
     fn log_access(&self, entry: AccessEntry) {

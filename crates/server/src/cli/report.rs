@@ -197,7 +197,7 @@ async fn report(
 async fn open_app(data: &Path, config: Config) -> anyhow::Result<App> {
     let store = open_existing(data)?;
     let files = config.open_files(data)?;
-    Ok(App::new(store, files, config, Clock::System).await?)
+    App::new(store, files, config, Clock::System).await
 }
 
 async fn from_archive(

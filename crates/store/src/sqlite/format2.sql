@@ -38,3 +38,21 @@ DROP INDEX event_place;
 -- Ids of events since they were last sorted into event_id, a row per commit: account, hash and
 -- digest of each, 32 bytes. Ids are random; sorted in one by one, each would cost a page.
 CREATE TABLE event_id_run (change INTEGER PRIMARY KEY, ids BLOB NOT NULL);
+
+-- What a live source must not forget: how far it has come, which devices it knows.
+CREATE TABLE source_note (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (source, name)
+) WITHOUT ROWID;
+
+-- Messages of live sources that could not be understood, whole.
+CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,
+    at INTEGER NOT NULL,                                  -- milliseconds
+    why TEXT NOT NULL,
+    message BLOB NOT NULL
+);
+CREATE INDEX dead_letter_source ON dead_letter (source, id);
