@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use debrief_domain::limits::BATCH_EVENTS_MAX;
+use debrief_domain::RecordingKind;
+use debrief_domain::limits::{BATCH_EVENTS_MAX, RECORDING_INSTANCES_MAX};
 use serde_json::{Value, json};
 
 use super::directory::PRESENCE_SECS_MAX;
@@ -37,6 +38,15 @@ fn whole() -> Value {
             "/api/v1/events": { "post": events() },
             "/api/v1/sessions": { "get": sessions() },
             "/api/v1/sessions/{lsid}": { "get": session() },
+            "/api/v1/sessions/{lsid}/recordings": { "get": recordings() },
+            "/api/v1/sessions/{lsid}/recordings/{kind}/{instance}": {
+                "get": recording("The file of a recording", RecordingKind::ALL.as_slice()),
+                "put": upload("Hands a recording in, whole or piece by piece", RecordingKind::ALL.as_slice()),
+            },
+            "/api/v1/sessions/{lsid}/recordings/{kind}/{instance}/timing": {
+                "get": recording("The timing of a typescript", &[RecordingKind::CommandShell]),
+                "put": upload("Hands in the timing of a typescript", &[RecordingKind::CommandShell]),
+            },
             "/api/v1/changes": { "get": changes() },
             "/api/v1/tail": { "get": tail() },
             "/api/v1/directory": {
@@ -66,6 +76,19 @@ fn whole() -> Value {
                     "type": "object",
                     "required": ["changes"],
                     "properties": { "changes": { "type": "array", "items": { "type": "string" } } },
+                },
+                "Recording": {
+                    "type": "object",
+                    "required": ["kind", "instance", "part", "media_type", "bytes", "sha256", "received"],
+                    "properties": {
+                        "kind": { "type": "string" },
+                        "instance": { "type": "integer" },
+                        "part": { "type": "string", "enum": ["recording", "timing"] },
+                        "media_type": { "type": "string" },
+                        "bytes": { "type": "integer" },
+                        "sha256": { "type": "string" },
+                        "received": { "type": "string" },
+                    },
                 },
                 "Error": {
                     "type": "object",
@@ -238,6 +261,96 @@ fn session() -> Value {
         None,
         json!({ "type": "object" }),
     )
+}
+
+fn recordings() -> Value {
+    let list = json!({
+        "type": "object",
+        "required": ["recordings"],
+        "properties": { "recordings": { "type": "array", "items": schema_ref("Recording") } },
+    });
+    operation(
+        "The session's recordings",
+        json!([path("lsid")]),
+        None,
+        list,
+    )
+}
+
+/// The names in the path of a recording.
+fn recording_parameters(kinds: &[RecordingKind]) -> Vec<Value> {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let parameter = |name: &str, schema: Value| json!({ "name": name, "in": "path", "required": true, "schema": schema });
+    vec![
+        path("lsid"),
+        parameter("kind", json!({ "type": "string", "enum": kinds })),
+        parameter(
+            "instance",
+            json!({ "type": "integer", "minimum": 0, "maximum": RECORDING_INSTANCES_MAX - 1 }),
+        ),
+    ]
+}
+
+fn recording(summary: &str, kinds: &[RecordingKind]) -> Value {
+    let mut parameters = recording_parameters(kinds);
+    parameters.push(json!({
+        "name": "Range",
+        "in": "header",
+        "description": "One range of bytes",
+        "schema": text(),
+    }));
+    let mut operation = operation(summary, parameters.into(), None, json!({}));
+    let file = json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } });
+    let responses = &mut operation["responses"];
+    responses["200"]["content"] = file.clone();
+    responses["206"] = json!({ "description": "A range of the file", "content": file });
+    responses["416"] = json!({ "description": "The range begins behind the end" });
+    operation
+}
+
+fn upload(summary: &str, kinds: &[RecordingKind]) -> Value {
+    let mut parameters = recording_parameters(kinds);
+    for (name, about) in [
+        (
+            "Content-Range",
+            "bytes FIRST-LAST/TOTAL for a piece; bytes */TOTAL asks how far it has come",
+        ),
+        ("Repr-Digest", "A digest of the whole recording (RFC 9530)"),
+        ("Content-Digest", "A digest of this request's bytes"),
+    ] {
+        parameters.push(json!({
+            "name": name,
+            "in": "header",
+            "description": about,
+            "schema": text(),
+        }));
+    }
+    let mut operation = operation(summary, parameters.into(), None, schema_ref("Recording"));
+    operation["requestBody"] = json!({
+        "content": {
+            "application/octet-stream": { "schema": { "type": "string", "format": "binary" } },
+        },
+    });
+    let answer = |about: &str, schema: Value| {
+        json!({
+            "description": about,
+            "content": { "application/json": { "schema": schema } },
+        })
+    };
+    let so_far = json!({
+        "type": "object",
+        "required": ["received", "total"],
+        "properties": { "received": { "type": "integer" }, "total": { "type": "integer" } },
+    });
+    let responses = &mut operation["responses"];
+    responses["201"] = answer("The recording is kept", schema_ref("Recording"));
+    responses["202"] = answer("It has come so far", so_far);
+    responses["409"] = answer(
+        "There is another one already, or another upload of it runs",
+        schema_ref("Error"),
+    );
+    responses["416"] = answer("Bytes before these are missing", schema_ref("Error"));
+    operation
 }
 
 fn changes() -> Value {
