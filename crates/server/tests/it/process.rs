@@ -682,6 +682,15 @@ fn the_demo_of_a_seed_is_the_same_archive_when_it_is_made_again() {
         stdout: 40 sessions with 0 events and 0 recordings
     "#]],
     );
+    let objects = || fs::read_dir(data.join("recordings")).unwrap().count();
+    let n_recordings = objects();
+    let told = format!(" and {n_recordings} recordings\n");
+    assert!(first.stdout.ends_with(&told), "{}", first.stdout);
+    let verified = run(data, &["verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let without = ["demo", "--no-recordings", "--sessions", "40", "--seed", "4"];
+    assert!(run(data, &without).stdout.ends_with(" and 0 recordings\n"));
+    assert_eq!(objects(), n_recordings);
 }
 
 // ---- Refusals of the data directory ----
