@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, TAILS_MAX, UPLOADS_MAX};
 use crate::random;
+use crate::sources::Sources;
 
 /// The running program, shared by all that it does.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ struct Inner {
     config: Config,
     clock: Clock,
     uploads: Semaphore,
+    sources: Sources,
     link_key: LinkKey,
     id: String,
     /// Each with its name and value, as a refusal tells them.
@@ -97,6 +99,7 @@ impl App {
             config,
             clock,
             uploads: Semaphore::new(UPLOADS_MAX),
+            sources: Sources::default(),
             link_key: LinkKey::new(&secret),
             id: id(&secret),
             limits,
@@ -116,6 +119,11 @@ impl App {
     /// The recordings' bytes.
     pub fn files(&self) -> &Files {
         &self.0.files
+    }
+
+    /// How live sources are doing.
+    pub fn sources(&self) -> &Sources {
+        &self.0.sources
     }
 
     /// Permits to receive a recording.

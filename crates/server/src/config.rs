@@ -13,6 +13,9 @@ use debrief_report::Dialect;
 use debrief_store::{Files, InvalidObjects};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
+use serde::Deserialize as _;
+
+use crate::sources;
 
 /// A configuration key.
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +191,8 @@ pub struct Config {
     pub recording_bytes_max: u64,
     /// How long an upload may rest.
     pub upload_expires: Duration,
+    /// Live sources: the table `source` of the file.
+    pub source: sources::Settings,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -228,9 +233,11 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         let mut values: BTreeMap<&'static str, (String, Origin)> = BTreeMap::new();
         let mut faults = String::new();
+        let mut source = sources::Settings::default();
         if let Some(path) = file {
             match read_file(path) {
-                Ok(pairs) => {
+                Ok((pairs, found)) => {
+                    source = found;
                     for (name, value) in pairs {
                         match known(&name) {
                             Some(key) => {
@@ -263,6 +270,7 @@ impl Config {
         match Config::build(values) {
             Ok(config) if faults.is_empty() => Ok(Config {
                 object_options,
+                source,
                 ..config
             }),
             Ok(_) => Err(ConfigError(faults)),
@@ -334,6 +342,7 @@ impl Config {
             object_options: ObjectOptions::default(),
             recording_bytes_max: read.parse("recording_bytes_max", NUMBER, |t| t.parse().ok()),
             upload_expires: read.parse("upload_expires", DURATION, duration),
+            source: sources::Settings::default(),
             log: read.parse("log", "a filter", |text| Some(text.to_owned())),
             log_format: read.parse("log_format", "text or json", |text| match text {
                 "text" => Some(LogFormat::Text),
@@ -397,14 +406,20 @@ fn known(name: &str) -> Option<&'static str> {
     KEYS.iter().find(|key| key.name == name).map(|key| key.name)
 }
 
-fn read_file(path: &Path) -> Result<Vec<(String, String)>, String> {
+/// The keys of a file, and its table `source`.
+fn read_file(path: &Path) -> Result<(Vec<(String, String)>, sources::Settings), String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return Err(format!("  `{}` cannot be read: {error}\n", path.display())),
     };
-    let table: toml::Table = match text.parse() {
+    let mut table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => return Err(format!("  `{}`: {error}\n", path.display())),
+    };
+    let source = match table.remove("source").map(sources::Settings::deserialize) {
+        Some(Ok(source)) => source,
+        Some(Err(error)) => return Err(format!("  source: {error}\n")),
+        None => sources::Settings::default(),
     };
     let text = |value: toml::Value| match value {
         toml::Value::String(text) => text,
@@ -416,10 +431,8 @@ fn read_file(path: &Path) -> Result<Vec<(String, String)>, String> {
         }
         other => other.to_string(),
     };
-    Ok(table
-        .into_iter()
-        .map(|(name, value)| (name, text(value)))
-        .collect())
+    let pairs = table.into_iter().map(|(name, value)| (name, text(value)));
+    Ok((pairs.collect(), source))
 }
 
 /// A length of time: a whole number and one of `s`, `m`, `h`, `d`.

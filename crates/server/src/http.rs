@@ -14,6 +14,7 @@ mod recordings;
 mod reporting;
 mod serve;
 mod sessions;
+mod sources;
 mod tail;
 mod team;
 
@@ -69,6 +70,11 @@ pub fn router(app: App) -> Router {
         .route("/session_download", get(links::open))
         .route("/api/v1/changes", get(sessions::changes))
         .route("/api/v1/tail", get(tail::tail))
+        .route("/api/v1/sources", get(sources::list))
+        .route(
+            "/api/v1/sources/{source}/dead-letters",
+            get(sources::dead_letters),
+        )
         .route(
             "/api/v1/directory",
             get(directory::show)

@@ -11,5 +11,6 @@ pub mod pages;
 mod random;
 pub mod recording;
 mod render;
+pub mod sources;
 pub mod sweep;
 mod wire;

@@ -1,0 +1,8 @@
+//! RustDesk clients, unchanged.
+
+use serde::Deserialize;
+
+/// What the configuration says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {}
