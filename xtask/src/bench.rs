@@ -15,7 +15,7 @@ mod results;
 mod rows;
 mod stand;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// How often each side of a row is measured.
     #[arg(long, value_name = "N", default_value_t = REPEATS, value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
+    /// Measures this program instead of building it, and keeps no results.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Measures one row only, and keeps no results.
     #[arg(long, value_name = "ROW", value_parser = rows::parse_key)]
     only: Option<&'static Row>,
@@ -55,7 +58,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = workspace.context("the workspace has no folder")?;
     let scale = scale(options);
     let began = Instant::now();
-    let mut stand = Stand::build(workspace, scale)?;
+    let mut stand = Stand::build(workspace, scale, options.binary.as_deref())?;
     let chosen: Vec<&'static Row> = match options.only {
         Some(row) => vec![row],
         None => ROWS.iter().collect(),
@@ -79,7 +82,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if !failures.is_empty() {
         bail!("{}", failures.join("\n"));
     }
-    if options.only.is_some() || scale.n_repeats < REPEATS_KEPT_MIN {
+    let is_partial = options.only.is_some() || options.binary.is_some();
+    if is_partial || scale.n_repeats < REPEATS_KEPT_MIN {
         say("a partial run: `bench/results.json` stays as it was");
         return Ok(());
     }

@@ -51,6 +51,11 @@ impl Binary {
         Ok(Binary { path })
     }
 
+    /// One that is there already.
+    pub(super) fn at(path: &Path) -> Binary {
+        Binary { path: path.into() }
+    }
+
     /// `debrief --data DIR …`, ready to run.
     pub(super) fn command(&self, archive: &Path) -> Command {
         let mut command = Command::new(&self.path);

@@ -53,9 +53,16 @@ pub(super) struct Stand {
 }
 
 impl Stand {
-    pub(super) fn build(workspace: &Path, scale: Scale) -> anyhow::Result<Stand> {
+    pub(super) fn build(
+        workspace: &Path,
+        scale: Scale,
+        binary: Option<&Path>,
+    ) -> anyhow::Result<Stand> {
         let began = Instant::now();
-        let binary = Binary::build(workspace)?;
+        let binary = match binary {
+            Some(binary) => Binary::at(binary),
+            None => Binary::build(workspace)?,
+        };
         say(&format!("built in {}", secs(began)));
         // Not in the folder for temporary files, which may live in memory: commits must reach a disk.
         let shed = workspace.join("target");
