@@ -45,6 +45,8 @@ const GROUP_CALLS_MAX: usize = 512;
 const READ_QUEUE_MAX: usize = 65_536;
 /// Threads that read.
 const READERS: usize = 3;
+/// Events of a batch that are encoded where they come from; more take a thread that may block.
+const PREPARE_EVENTS_INLINE: usize = 64;
 /// The longest time an entry of the access log waits for its commit.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 /// Entries of the access log that may wait.
@@ -421,7 +423,16 @@ fn run_call(
 
 impl Backend for Sqlite {
     fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
-        self.write(move |writer| append::append(writer, account, &events, now))
+        if events.len() <= PREPARE_EVENTS_INLINE {
+            let batch = append::prepare(events);
+            return self.write(move |writer| append::append(writer, account, &batch, now));
+        }
+        Box::pin(async move {
+            let batch = tokio::task::spawn_blocking(move || append::prepare(events)).await;
+            let batch = batch.map_err(|_| StoreError::refused("the batch was given up"))?;
+            self.write(move |writer| append::append(writer, account, &batch, now))
+                .await
+        })
     }
 
     fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import> {

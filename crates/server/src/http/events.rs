@@ -21,7 +21,7 @@ use super::error::{
     ApiError, BodyFault, body_broken, busy, invalid_body, over_limit, too_slow, unsupported,
 };
 use crate::app::App;
-use crate::wire::event::parse;
+use crate::wire::event::{parse, typed};
 
 /// Bytes of one batch, as sent and as unpacked.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -150,26 +150,13 @@ fn read_batch(bytes: &[u8], packing: Packing) -> Result<Batch, ApiError> {
         }
     };
     let mut faults = Faults::default();
-    let values = values(bytes, &mut faults);
-    if BATCH_EVENTS_MAX < values.len() {
-        return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX as u64));
-    }
     let mut batch = Batch {
-        events: Vec::with_capacity(values.len()),
+        events: Vec::new(),
         lines: Vec::new(),
     };
-    for (line, value) in values {
-        match parse(&value) {
-            Ok(event) => {
-                batch.events.push(event);
-                batch.lines.push(line);
-            }
-            Err(found) => {
-                for fault in found {
-                    faults.add(line, fault.field, fault.code, fault.message);
-                }
-            }
-        }
+    let n_values = read_values(bytes, &mut batch, &mut faults);
+    if BATCH_EVENTS_MAX < n_values {
+        return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX as u64));
     }
     if faults.list.is_empty() {
         Ok(batch)
@@ -214,23 +201,24 @@ impl Faults {
     }
 }
 
-/// The JSON values of a body: the elements of an array, or one value a line. Told apart by the
-/// first character: no event begins with a bracket. One more than a batch may have ends it, and
+/// Reads the JSON values of a body: the elements of an array, or one value a line. Told apart by
+/// the first character: no event begins with a bracket. One more than a batch may have ends it, and
 /// each is looked at only when it is short enough: a short text of many values must not become a
-/// long list.
-fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
-    let mut values = Vec::new();
+/// long list. Gives how many values there were.
+fn read_values(bytes: &[u8], batch: &mut Batch, faults: &mut Faults) -> usize {
+    let mut n_values = 0;
     let mut add = |line: usize, text: &[u8], faults: &mut Faults| {
         if EVENT_BYTES_MAX < text.trim_ascii().len() {
             let message = format!("is over EVENT_BYTES_MAX, which is {EVENT_BYTES_MAX}");
             faults.add(line, String::new(), "length", message);
             return Flow::More;
         }
-        match serde_json::from_slice(text) {
-            Ok(value) => values.push((line, value)),
-            Err(error) => faults.add(line, String::new(), "json", error.to_string()),
+        if let Some(event) = read_event(line, text, faults) {
+            batch.events.push(event);
+            batch.lines.push(line);
         }
-        if BATCH_EVENTS_MAX < values.len() {
+        n_values += 1;
+        if BATCH_EVENTS_MAX < n_values {
             Flow::Full
         } else {
             Flow::More
@@ -247,14 +235,37 @@ fn values(bytes: &[u8], faults: &mut Faults) -> Vec<(usize, Value)> {
             }
             Err(error) => faults.add(error.line(), String::new(), "json", error.to_string()),
         }
-        return values;
+        return n_values;
     }
     for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         if !text.trim_ascii().is_empty() && add(line, text, faults) == Flow::Full {
             break;
         }
     }
-    values
+    n_values
+}
+
+/// One event, or every fault of it.
+fn read_event(line: usize, text: &[u8], faults: &mut Faults) -> Option<Event> {
+    if let Some(event) = typed::parse(text) {
+        return Some(event);
+    }
+    let value: Value = match serde_json::from_slice(text) {
+        Ok(value) => value,
+        Err(error) => {
+            faults.add(line, String::new(), "json", error.to_string());
+            return None;
+        }
+    };
+    match parse(&value) {
+        Ok(event) => Some(event),
+        Err(found) => {
+            for fault in found {
+                faults.add(line, fault.field, fault.code, fault.message);
+            }
+            None
+        }
+    }
 }
 
 /// The elements of an array as they stand, at most one more than [`BATCH_EVENTS_MAX`] of them.

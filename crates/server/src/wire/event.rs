@@ -1,5 +1,7 @@
 //! One event as JSON, version 1.
 
+pub(crate) mod typed;
+
 use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;

@@ -197,11 +197,64 @@ pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreErro
     }))
 }
 
+/// A batch as the writer takes it: everything that needs no archive is done beforehand, for there
+/// is only one writer.
+pub(super) struct Prepared {
+    events: Vec<Event>,
+    encoded: Vec<Encoded>,
+    /// Places in the batch by session, sessions in order of first mention, events in order of
+    /// arrival.
+    sessions: Vec<Vec<usize>>,
+}
+
+/// An event as it is kept.
+struct Encoded {
+    id_hash: [u8; 16],
+    digest: i64,
+    bytes: Vec<u8>,
+}
+
+/// Encodes a batch.
+pub(super) fn prepare(events: Vec<Event>) -> Prepared {
+    let mut order: HashMap<&Lsid, usize> = HashMap::new();
+    let mut sessions: Vec<Vec<usize>> = Vec::new();
+    for (event_idx, event) in events.iter().enumerate() {
+        let idx = *order.entry(&event.lsid).or_insert_with(|| {
+            sessions.push(Vec::new());
+            sessions.len() - 1
+        });
+        sessions[idx].push(event_idx);
+    }
+    let encoded = events.iter().map(encode).collect();
+    Prepared {
+        events,
+        encoded,
+        sessions,
+    }
+}
+
+fn encode(event: &Event) -> Encoded {
+    let bytes = event_bytes(event);
+    let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
+    let content = Sha256::new()
+        .chain_update(event.lsid.as_str())
+        .chain_update([0]);
+    let content: [u8; 32] = content.chain_update(&bytes).finalize().into();
+    let [a, b, c, d, e, f, g, h, ..] = content;
+    let mut id_hash = [0; 16];
+    id_hash.copy_from_slice(&hash[..16]);
+    Encoded {
+        id_hash,
+        digest: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        bytes,
+    }
+}
+
 /// Adds a batch, all or nothing.
 pub(super) fn append(
     writer: &mut Writer<'_>,
     account: AccountId,
-    events: &[Event],
+    batch: &Prepared,
     now: At,
 ) -> Result<(Verdict, Append), StoreError> {
     let mut appended = Appended {
@@ -211,11 +264,12 @@ pub(super) fn append(
     };
     let mut conflicts = Vec::new();
     let change_before = writer.change;
-    for session in by_session(events) {
+    for session in &batch.sessions {
         add(
             writer,
             account,
-            &session,
+            batch,
+            session,
             now,
             change_before + 1,
             &mut appended,
@@ -233,40 +287,32 @@ pub(super) fn append(
     Ok((Verdict::Keep, Append::Done(appended)))
 }
 
-/// The batch by session, sessions in order of first mention, events in order of arrival.
-fn by_session(events: &[Event]) -> Vec<Vec<(usize, &Event)>> {
-    let mut order: HashMap<&Lsid, usize> = HashMap::new();
-    let mut sessions: Vec<Vec<(usize, &Event)>> = Vec::new();
-    for (event_idx, event) in events.iter().enumerate() {
-        let idx = *order.entry(&event.lsid).or_insert_with(|| {
-            sessions.push(Vec::new());
-            sessions.len() - 1
-        });
-        sessions[idx].push((event_idx, event));
-    }
-    sessions
-}
-
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a batch gathers is two of them"
+)]
 fn add(
     writer: &mut Writer<'_>,
     account: AccountId,
-    events: &[(usize, &Event)],
+    batch: &Prepared,
+    session: &[usize],
     now: At,
     change: i64,
     appended: &mut Appended,
     conflicts: &mut Vec<Conflict>,
 ) -> Result<(), StoreError> {
-    let Some((_, first)) = events.first() else {
+    let Some(first) = session.first().map(|idx| &batch.events[*idx]) else {
         return Ok(());
     };
     let db = writer.db;
     let row = row(db, &first.lsid)?;
     if row.as_ref().is_some_and(|row| row.is_imported) {
         let kind = ConflictKind::SessionImported;
-        conflicts.extend(events.iter().map(|(event_idx, _)| Conflict {
-            event_idx: *event_idx,
-            kind,
-        }));
+        conflicts.extend(
+            session
+                .iter()
+                .map(|&event_idx| Conflict { event_idx, kind }),
+        );
         return Ok(());
     }
     let mut summary = match &row {
@@ -277,13 +323,12 @@ fn add(
     let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
     let mut n_bytes = row.as_ref().map_or(0, |row| row.facts.n_bytes);
     let mut bytes = Vec::new();
-    for (event_idx, event) in events {
-        let event_idx = *event_idx;
-        let encoded = event_bytes(event);
-        match know(writer, account, event, &encoded).map_err(refused_or_corrupt)? {
+    for &event_idx in session {
+        let encoded = &batch.encoded[event_idx];
+        match know(writer, account, encoded).map_err(refused_or_corrupt)? {
             Known::Fresh
                 if SESSION_EVENTS_MAX <= n_events
-                    || SESSION_BYTES_MAX < n_bytes + encoded.len() as u64 =>
+                    || SESSION_BYTES_MAX < n_bytes + encoded.bytes.len() as u64 =>
             {
                 conflicts.push(Conflict {
                     event_idx,
@@ -293,9 +338,9 @@ fn add(
             Known::Fresh => {
                 appended.fresh += 1;
                 n_events += 1;
-                n_bytes += encoded.len() as u64;
-                summary.absorb(event);
-                bytes.extend_from_slice(&encoded);
+                n_bytes += encoded.bytes.len() as u64;
+                summary.absorb(&batch.events[event_idx]);
+                bytes.extend_from_slice(&encoded.bytes);
             }
             Known::Repeated => appended.repeated += 1,
             Known::Taken => conflicts.push(Conflict {
@@ -327,29 +372,12 @@ enum Known {
 }
 
 /// Notes the event's id, or says what the archive knows of it.
-fn know(
-    writer: &mut Writer<'_>,
-    account: AccountId,
-    event: &Event,
-    bytes: &[u8],
-) -> rusqlite::Result<Known> {
-    let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
-    let [hash, _] = *hash.as_chunks::<16>().0 else {
-        unreachable!("32 bytes are twice 16");
-    };
-    let content = Sha256::new()
-        .chain_update(event.lsid.as_str())
-        .chain_update([0]);
-    let content: [u8; 32] = content.chain_update(bytes).finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = content;
-    let digest = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
-    let known = writer
-        .known
-        .ids
-        .know(writer.db, (account.0, hash), digest)?;
+fn know(writer: &mut Writer<'_>, account: AccountId, event: &Encoded) -> rusqlite::Result<Known> {
+    let key = (account.0, event.id_hash);
+    let known = writer.known.ids.know(writer.db, key, event.digest)?;
     Ok(match known {
         None => Known::Fresh,
-        Some(known) if known == digest => Known::Repeated,
+        Some(known) if known == event.digest => Known::Repeated,
         Some(_) => Known::Taken,
     })
 }

@@ -27,6 +27,8 @@ fn every_event_of_the_demo_organisation_is_read_again_as_it_was_written() {
     for event in sessions(&plan).flatten() {
         let json = to_json(&event);
         assert_eq!(parse(&json).unwrap(), event, "{json}");
+        let text = json.to_string();
+        assert_eq!(typed::parse(text.as_bytes()), Some(event), "{text}");
         n_events += 1;
     }
     assert!(5_000 < n_events);
@@ -159,10 +161,87 @@ proptest::proptest! {
             let at = at.index(text.len());
             text[at] = byte;
         }
+        check_both_ways(&text);
         if let Ok(value) = serde_json::from_slice::<Value>(&text)
             && let Ok(event) = parse(&value)
         {
             proptest::prop_assert_eq!(parse(&to_json(&event)).unwrap(), event);
         }
     }
+
+    /// Whatever stands in the place of a value, and whatever is said twice.
+    #[test]
+    fn the_fast_way_takes_nothing_that_the_other_does_not(
+        which in proptest::prelude::any::<proptest::sample::Index>(),
+        place in proptest::prelude::any::<proptest::sample::Index>(),
+        other in proptest::prelude::any::<proptest::sample::Index>(),
+    ) {
+        let mut value = FULL[which.index(FULL.len())].clone();
+        let mut pointers = Vec::new();
+        places(&value, String::new(), &mut pointers);
+        let pointer = &pointers[place.index(pointers.len())];
+        let found = value.pointer(pointer).unwrap().clone();
+        let long = |n: usize| Value::String("x".repeat(n));
+        let others = [
+            Value::Null,
+            json!([]),
+            json!({}),
+            json!(5),
+            json!(5.0),
+            json!(-1),
+            json!(true),
+            json!(""),
+            json!("Unknown"),
+            json!(1.5e300),
+            long(1_024),
+            long(1_025),
+            long(257),
+            json!([found.clone()]),
+            json!({ "id": found.clone() }),
+            Value::Array(found.as_object().map_or(vec![], |o| o.values().cloned().collect())),
+            found,
+        ];
+        *value.pointer_mut(pointer).unwrap() = others[other.index(others.len())].clone();
+        let text = value.to_string();
+        check_both_ways(text.as_bytes());
+        let twice = text.replacen('{', "{\"body\":\"twice\",\"data\":{\"a\":\"1\",\"a\":\"2\"},", 1);
+        check_both_ways(twice.as_bytes());
+    }
 }
+
+/// Where every value within a value stands, as RFC 6901 has it; no name here needs escaping.
+fn places(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            let inner = object.iter();
+            inner.for_each(|(name, value)| places(value, format!("{at}/{name}"), found));
+        }
+        Value::Array(list) => {
+            let inner = list.iter().enumerate();
+            inner.for_each(|(idx, value)| places(value, format!("{at}/{idx}"), found));
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
+#[track_caller]
+fn check_both_ways(text: &[u8]) {
+    let Some(event) = typed::parse(text) else {
+        return;
+    };
+    let value: Value = serde_json::from_slice(text).unwrap();
+    let shown = String::from_utf8_lossy(text);
+    assert_eq!(parse(&value), Ok(event), "{shown}");
+}
+
+/// Events that have every member among them.
+static FULL: std::sync::LazyLock<Vec<Value>> = std::sync::LazyLock::new(|| {
+    let plan = Plan {
+        n_sessions: 40,
+        seed: 3,
+        now: At::from_secs(1_795_000_000).unwrap(),
+    };
+    let events = sessions(&plan).flatten().map(|event| to_json(&event));
+    events.step_by(7).collect()
+});
