@@ -227,9 +227,8 @@ fn add_recording(recording: Recording, links: &mut Vec<Piece>) {
     if is_known {
         return;
     }
-    let list_end = literal(format!("</{}_recordings>", kind.name()));
-    if let Some(end) = links.iter().position(|piece| *piece == list_end) {
-        links.splice(end..end, instance_recording(kind, instance));
+    if let Some(at) = place_in_list(recording, links) {
+        links.splice(at..at, instance_recording(kind, instance));
         return;
     }
     let mut fresh = vec![Piece::Guarded];
@@ -270,6 +269,40 @@ fn add_recording(recording: Recording, links: &mut Vec<Piece>) {
         fresh.push(Piece::Open);
     }
     links.splice(at..at, fresh);
+}
+
+/// Where in the list of its kind a recording belongs: before the next higher instance, or at the
+/// end. None when there is no list. A document of others may have white space in it, or no entry.
+fn place_in_list(recording: Recording, links: &mut Vec<Piece>) -> Option<usize> {
+    let Recording { kind, instance } = recording;
+    let list_end = format!("</{}_recordings>", kind.name());
+    let end = links.iter().position(
+        |piece| matches!(piece, Piece::Literal(bytes) if bytes.ends_with(list_end.as_bytes())),
+    )?;
+    let higher = links[..end].iter().position(|piece| {
+        matches!(piece, Piece::Address { target, instance: known, .. }
+            if *target == LinkTarget::Recording(kind) && instance < *known)
+    });
+    let element = format!("<{}_recording ", kind.name());
+    let begins = |piece: &Piece| {
+        matches!(piece, Piece::Literal(bytes)
+            if bytes.trim_ascii_start().starts_with(element.as_bytes()))
+    };
+    if let Some(higher) = higher
+        && let Some(begin) = links[..higher].iter().rposition(begins)
+    {
+        return Some(begin);
+    }
+    let Piece::Literal(bytes) = &mut links[end] else {
+        return None;
+    };
+    let before = bytes.len() - list_end.len();
+    if before == 0 {
+        return Some(end);
+    }
+    let close = bytes.split_off(before);
+    links.insert(end + 1, Piece::Literal(close));
+    Some(end + 1)
 }
 
 fn write_tail(session: &Session, directory: &Directory, names: &mut Vec<Shown>, xml: &mut Xml) {
