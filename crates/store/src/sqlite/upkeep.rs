@@ -127,12 +127,13 @@ pub(super) fn seal(
 ) -> Result<(Verdict, u64), StoreError> {
     let mut n_sealed = 0;
     for body in bodies {
-        n_sealed += u64::from(seal_one(writer.db, body).map_err(refused_or_corrupt)?);
+        n_sealed += u64::from(seal_one(writer, body).map_err(refused_or_corrupt)?);
     }
     Ok((Verdict::Keep, n_sealed))
 }
 
-fn seal_one(db: &Connection, body: &SealedBody) -> rusqlite::Result<bool> {
+fn seal_one(writer: &mut Writer<'_>, body: &SealedBody) -> rusqlite::Result<bool> {
+    let db = writer.db;
     let standing: Option<(i64, i64)> = db
         .prepare_cached("SELECT change, origin FROM session WHERE place = ?1 AND state <> 0 OR place = ?1 AND origin = 1")?
         .query_row([body.place], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -143,12 +144,24 @@ fn seal_one(db: &Connection, body: &SealedBody) -> rusqlite::Result<bool> {
     if change != body.change as i64 {
         return Ok(false);
     }
-    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![body.place, change, body.names as i64, body.body])?;
     let was_unsealed = db
         .prepare_cached("DELETE FROM unsealed WHERE place = ?1")?
         .execute([body.place])?
         == 1;
+    // Until now reports gave the document as it came. Whoever follows the changes has seen that,
+    // and is to come again for what was added to it.
+    let is_amended = origin == 1 && was_unsealed;
+    let change = if is_amended {
+        writer.next_change()
+    } else {
+        change
+    };
+    if is_amended {
+        db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
+            .execute([body.place, change])?;
+    }
+    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![body.place, change, body.names as i64, body.body])?;
     if origin == 0 && was_unsealed {
         pack_events(db, body.place)?;
     }
