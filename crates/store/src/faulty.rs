@@ -2,6 +2,10 @@
 //! says so or not. What it allows is exactly what the contract allows, so whoever works with it
 //! as the contract says loses nothing and doubles nothing.
 
+mod objects;
+
+pub use objects::{Switch, Trouble};
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -74,7 +74,7 @@ pub struct InvalidObjects {
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// The directory, where it is one: a staged file is moved there instead of copied.
+    /// The directory, where it is one: a staged file is moved there.
     directory: Option<Arc<FilePath>>,
     about: Arc<str>,
 }
@@ -148,6 +148,17 @@ impl Objects {
         })
     }
 
+    /// Any store, without what is special to a directory.
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Objects {
+        Objects {
+            about: store.to_string().into(),
+            store,
+            prefix: Path::default(),
+            directory: None,
+        }
+    }
+
     /// Where this is, for people.
     pub fn about(&self) -> &str {
         &self.about
@@ -182,10 +193,8 @@ impl Objects {
 
     /// Writes a file as a new object. It is durable when this returns; the file may be gone.
     pub async fn put_file(&self, name: &str, file: &FilePath) -> Result<(), ObjectError> {
-        if let Some(directory) = &self.directory
-            && self.take_file(directory, name, file).await?
-        {
-            return Ok(());
+        if let Some(directory) = &self.directory {
+            return take_file(directory, name, file).await;
         }
         let mut from = tokio::fs::File::open(file).await.map_err(failed)?;
         let upload = in_time(self.store.put_multipart(&self.path(name))).await?;
@@ -209,30 +218,6 @@ impl Objects {
                 Err(error)
             }
         }
-    }
-
-    /// Moves a file into the directory; false when it lies on another file system.
-    async fn take_file(
-        &self,
-        directory: &Arc<FilePath>,
-        name: &str,
-        file: &FilePath,
-    ) -> Result<bool, ObjectError> {
-        let (directory, target) = (Arc::clone(directory), directory.join(name));
-        let file = file.to_owned();
-        let moved = tokio::task::spawn_blocking(move || -> std::io::Result<bool> {
-            match std::fs::rename(&file, &target) {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-            // The bytes were synced where they were staged; the name is what is new.
-            std::fs::File::open(&directory)?.sync_all()?;
-            Ok(true)
-        });
-        moved.await.map_err(failed)?.map_err(failed)
     }
 
     /// The length of an object.
@@ -285,9 +270,12 @@ impl Objects {
             let age = now.duration_since(meta.last_modified.into());
             age.is_ok_and(|age| ORPHAN_AGE <= age)
         };
-        let names = self
-            .store
-            .list(Some(&self.prefix))
+        let list = self.store.list(Some(&self.prefix));
+        let metas = stream::try_unfold(list, |mut list| async move {
+            let meta = in_time(list.try_next()).await?;
+            Ok::<_, ObjectError>(meta.map(|meta| (meta, list)))
+        });
+        let names = metas
             .try_filter(move |meta| std::future::ready(is_old(meta)))
             .map_ok(move |meta| {
                 let parts = meta.location.prefix_match(&prefix);
@@ -299,7 +287,6 @@ impl Objects {
                 })
             });
         names
-            .map_err(ObjectError::of)
             .try_chunks(SWEEP_OBJECTS_MAX)
             .map_err(|error| error.1)
             .boxed()
@@ -308,6 +295,37 @@ impl Objects {
     fn path(&self, name: &str) -> Path {
         self.prefix.clone().join(name)
     }
+}
+
+/// Moves a file into a directory of objects.
+async fn take_file(
+    directory: &Arc<FilePath>,
+    name: &str,
+    file: &FilePath,
+) -> Result<(), ObjectError> {
+    let (directory, target) = (Arc::clone(directory), directory.join(name));
+    // A copy that breaks off is an object without a row, and is swept like one.
+    let copy = directory.join(format!("{name}.part"));
+    let file = file.to_owned();
+    let moved = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        match std::fs::rename(&file, &target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+                let copied = std::fs::copy(&file, &copy)
+                    .and_then(|_| std::fs::File::open(&copy)?.sync_all())
+                    .and_then(|()| std::fs::rename(&copy, &target));
+                if let Err(error) = copied {
+                    // The disk may be full: it is not left so.
+                    let _ = std::fs::remove_file(&copy);
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        // The bytes were synced where they were staged or copied; the name is what is new.
+        std::fs::File::open(&directory)?.sync_all()
+    });
+    moved.await.map_err(failed)?.map_err(failed)
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ObjectError {
@@ -350,5 +368,38 @@ impl Files {
             source: source.into(),
         })?;
         Ok(Files { objects, staging })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_becomes_an_object_also_across_file_systems() {
+        let here = tempfile::tempdir().unwrap();
+        // Memory is another file system than the disk, where there is such a directory.
+        let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        for there in [tempfile::tempdir().unwrap(), memory.unwrap()] {
+            let file = here.path().join("staged");
+            std::fs::write(&file, b"whole").unwrap();
+            let objects = Objects::directory(there.path()).unwrap();
+            objects.put_file("name", &file).await.unwrap();
+            let names = std::fs::read_dir(there.path()).unwrap();
+            let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["name"]);
+            assert_eq!(objects.len("name").await.unwrap(), 5);
+            let read: Vec<bytes::Bytes> = objects.read("name", 1..4).try_collect().await.unwrap();
+            assert_eq!(read.concat(), b"hol");
+            // One that is not there is named, and a failure leaves nothing behind.
+            let missing = objects.len("other").await.unwrap_err();
+            assert!(
+                matches!(missing, ObjectError::Missing { .. }),
+                "{missing:?}"
+            );
+            let nowhere = here.path().join("nowhere");
+            assert!(objects.put_file("other", &nowhere).await.is_err());
+            assert_eq!(std::fs::read_dir(there.path()).unwrap().count(), 1);
+        }
     }
 }

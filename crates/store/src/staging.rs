@@ -46,7 +46,7 @@ pub struct Upload {
     file: File,
     path: PathBuf,
     len: u64,
-    _only: Only,
+    only: Only,
 }
 
 /// Says that nobody else works on an upload, until it is dropped.
@@ -100,7 +100,7 @@ impl Staging {
             file,
             path,
             len: offset,
-            _only: only,
+            only,
         })
     }
 
@@ -125,15 +125,27 @@ impl Staging {
         let mut n_deleted = 0;
         for entry in std::fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let modified = entry.metadata()?.modified()?;
+            let modified = match entry.metadata() {
+                Ok(metadata) => metadata.modified()?,
+                // It was finished meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let is_old = now.duration_since(modified).is_ok_and(|idle| age <= idle);
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let stem = name.split('.').next().unwrap_or("");
             // One that a request works on is not old, whatever its file says.
-            if is_old && self.only(stem.into()).is_ok() {
-                std::fs::remove_file(entry.path())?;
-                n_deleted += 1;
+            if !is_old {
+                continue;
+            }
+            let Ok(_only) = self.only(stem.into()) else {
+                continue;
+            };
+            match std::fs::remove_file(entry.path()) {
+                Ok(()) => n_deleted += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(n_deleted)
@@ -159,10 +171,14 @@ impl Staging {
     ) -> (String, PathBuf) {
         let digest = Sha256::digest(format!("{account:?} {key:?}"));
         let name: String = digest[..16].iter().map(|b| format!("{b:02x}")).collect();
-        let total = total.map_or_else(|| "x".into(), |total| total.to_string());
-        let path = self.directory.join(format!("{name}.{total}.part"));
+        let path = self.directory.join(file_name(&name, total));
         (name, path)
     }
+}
+
+fn file_name(name: &str, total: Option<u64>) -> String {
+    let total = total.map_or_else(|| "x".into(), |total| total.to_string());
+    format!("{name}.{total}.part")
 }
 
 impl Upload {
@@ -196,6 +212,16 @@ impl Upload {
     pub async fn sync(&mut self) -> io::Result<()> {
         self.file.flush().await?;
         self.file.sync_all().await
+    }
+
+    /// Ends an upload whose length was not known: it can be gone on with as one of that length.
+    pub async fn settle(&mut self) -> io::Result<()> {
+        let path = self
+            .path
+            .with_file_name(file_name(&self.only.name, Some(self.len)));
+        tokio::fs::rename(&self.path, &path).await?;
+        self.path = path;
+        Ok(())
     }
 
     /// Deletes the file.
