@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use debrief_domain::{At, Directory};
 use debrief_report::{DefinesCustomFields, LinkKey, Links, RecordingsView};
@@ -35,6 +35,8 @@ struct Inner {
     /// Each with its name and value, as a refusal tells them.
     limits: Vec<(String, Limiter)>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
+    /// When an account last began to look at a recording.
+    looks: Mutex<HashMap<(AccountId, String), At>>,
     intake: Semaphore,
     parsing: Semaphore,
     tails: Arc<Semaphore>,
@@ -64,6 +66,10 @@ pub const FAILED_LOGINS_MAX: u32 = 20;
 pub const FAILURE_WINDOW_SECS: u64 = 60;
 /// Addresses whose failed logins are remembered.
 const FAILING_ADDRESSES_MAX: usize = 10_000;
+/// Seconds for which further requests of an account belong to the same look at a recording.
+pub const LOOK_SECS: i64 = 3_600;
+/// Looks that are remembered.
+const LOOKS_MAX: usize = 10_000;
 
 /// A limit was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +110,7 @@ impl App {
             id: id(&secret),
             limits,
             failures: Mutex::new(HashMap::new()),
+            looks: Mutex::new(HashMap::new()),
             intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
             parsing: Semaphore::new(PARSES_AT_ONCE_MAX),
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
@@ -129,6 +136,26 @@ impl App {
     /// Permits to receive a recording.
     pub(crate) fn uploads(&self) -> &Semaphore {
         &self.0.uploads
+    }
+
+    /// Whether an account looks at a recording for the first time in [`LOOK_SECS`]. Whatever is
+    /// forgotten counts as new: the access log may tell of a look twice, but never not at all.
+    pub(crate) fn is_new_look(&self, account: &Account, recording: &str) -> bool {
+        let now = self.now();
+        let mut looks = self.0.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |seen: &At| *seen <= now && now < seen.plus_secs(LOOK_SECS);
+        let key = (account.id, recording.to_owned());
+        if looks.get(&key).is_some_and(is_recent) {
+            return false;
+        }
+        if LOOKS_MAX <= looks.len() {
+            looks.retain(|_, seen| is_recent(seen));
+        }
+        if LOOKS_MAX <= looks.len() {
+            looks.clear();
+        }
+        looks.insert(key, now);
+        true
     }
 
     /// The key that signs links.

@@ -28,7 +28,8 @@ use crate::pages::assets;
 pub use caller::Peer;
 pub(crate) use error::log_chain;
 pub(crate) use file::{hash, hex};
-pub(crate) use recordings::{UPLOADS_MAX, words};
+pub use recordings::UPLOADS_MAX;
+pub(crate) use recordings::words;
 pub(crate) use serve::serve;
 pub(crate) use tail::TAILS_MAX;
 

@@ -322,17 +322,18 @@ async fn show_recording(
         )
     })?;
     let timing = of_part(Part::Timing);
+    let words = words(&key);
+    // Every look leaves a trace; seeking, and what a page fetches for its player, leaves no more.
+    let is_new = app.is_new_look(&admitted.account, &words);
+    let is_first = asked.form.is_none() && file::is_first_look(headers);
+    if is_new || is_first || asked.view == View::Page {
+        note(app, admitted, "recording", &words);
+    }
     if asked.view == View::Page {
-        note(app, admitted, "recording", &words(&key));
         return Ok(pages::respond(StatusCode::OK, recording_page(main, asked)));
     }
     match asked.form.as_deref() {
-        None => {
-            if file::is_first_look(headers) {
-                note(app, admitted, "recording", &words(&key));
-            }
-            file::respond(app, main, headers).await.map_err(lost)
-        }
+        None => file::respond(app, main, headers).await.map_err(lost),
         Some("timing") => {
             let timing = timing.ok_or_else(|| {
                 page(

@@ -33,7 +33,7 @@ use crate::recording::keep::{KeepError, keep, object_name};
 use crate::recording::media::{HEAD_BYTES, Media};
 
 /// Recordings received at once.
-pub(crate) const UPLOADS_MAX: usize = 64;
+pub const UPLOADS_MAX: usize = 64;
 /// How long a sender may send nothing.
 const BODY_IDLE: Duration = Duration::from_secs(60);
 
@@ -159,8 +159,9 @@ async fn shown(
     caller.may_see_recordings()?;
     let key = key(names, part)?;
     let kept = find(app, &key).await?;
-    if file::is_first_look(headers) {
-        note(app, &caller, "recording", &words(&key));
+    let words = words(&key);
+    if app.is_new_look(&caller.account, &words) || file::is_first_look(headers) {
+        note(app, &caller, "recording", &words);
     }
     file::respond(app, &kept, headers).await.map_err(lost)
 }
@@ -322,6 +323,9 @@ async fn receive(
     {
         return Ok(so_far(upload.received(), total));
     }
+    if carries.total().is_none() {
+        upload.settle().await.map_err(|error| no_room(&error))?;
+    }
     finish(app, &caller, key, upload, &digests).await
 }
 
@@ -346,12 +350,13 @@ async fn fill(
         Ok(()) if is_short => Err(body_broken()),
         other => other,
     };
-    let is_ours = carries
-        != Carries::Nothing {
-            total: end.unwrap_or(0),
-        };
+    let is_piece = match carries {
+        Carries::Whole { .. } | Carries::Piece { .. } => true,
+        // It has no bytes that a digest could be of.
+        Carries::Nothing { .. } => false,
+    };
     match filled {
-        Ok(()) if is_ours && !digests.content_matches() => {
+        Ok(()) if is_piece && !digests.content_matches() => {
             upload
                 .truncate(begin)
                 .await
