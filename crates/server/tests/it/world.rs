@@ -21,7 +21,7 @@ use debrief_domain::{
 };
 use debrief_report::{Level, Sealer, session_parts};
 use debrief_store::{
-    AccessEntry, AccountId, Append, Material, NewAccount, SealedBody, Store, TokenHash,
+    AccessEntry, AccountId, Append, Material, NewAccount, Objects, SealedBody, Store, TokenHash,
 };
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -78,7 +78,10 @@ impl World {
     pub(crate) async fn over(data: TempDir, keys: &[(&str, &str)]) -> World {
         let free = [("requests_per_second", "0"), ("requests_per_hour", "0")];
         let environment = free.iter().chain(keys).map(|(name, value)| {
-            let name = format!("DEBRIEF_{}", name.to_ascii_uppercase());
+            // Names in capitals are the object store's own.
+            let is_own = name.starts_with(char::is_uppercase);
+            let prefix = if is_own { "" } else { "DEBRIEF_" };
+            let name = format!("{prefix}{}", name.to_ascii_uppercase());
             (name, (*value).to_owned())
         });
         let config = Config::load(None, environment, &[]).unwrap();
@@ -120,6 +123,17 @@ impl World {
                 break app;
             }
         };
+        self.router = router(self.app.clone());
+        self
+    }
+
+    /// The same world, whose server keeps recordings in this store.
+    pub(crate) async fn keeping_in(mut self, objects: &Objects) -> World {
+        let config = self.app.config().clone();
+        let mut files = config.open_files(self.data.path()).unwrap();
+        files.objects = objects.clone();
+        let app = App::new(self.store.clone(), files, config, self.clock.clone()).await;
+        self.app = app.unwrap();
         self.router = router(self.app.clone());
         self
     }
@@ -689,6 +703,12 @@ impl Server {
         );
         socket.write_all(request.as_bytes()).unwrap();
         socket
+    }
+
+    /// Ends it as a power cut does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks the server to end.
