@@ -15,7 +15,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, TAILS_MAX, UPLOADS_MAX};
+use crate::http::{
+    BATCHES_AT_ONCE_MAX, PARSES_AT_ONCE_MAX, ReportPermit, ReportsAtOnce, TAILS_MAX, UPLOADS_MAX,
+};
 use crate::random;
 use crate::sources::Sources;
 
@@ -34,6 +36,7 @@ struct Inner {
     id: String,
     /// Each with its name and value, as a refusal tells them.
     limits: Vec<(String, Limiter)>,
+    reports: ReportsAtOnce,
     failures: Mutex<HashMap<IpAddr, Failures>>,
     /// When an account last began to look at a recording.
     looks: Mutex<HashMap<(AccountId, String), At>>,
@@ -99,6 +102,7 @@ impl App {
             limit("requests_per_hour", hour, Quota::per_hour),
         ];
         let limits = limits.into_iter().flatten().collect();
+        let reports = ReportsAtOnce::new(config.reports_at_once);
         Ok(App(Arc::new(Inner {
             store,
             files,
@@ -109,6 +113,7 @@ impl App {
             link_key: LinkKey::new(&secret),
             id: id(&secret),
             limits,
+            reports,
             failures: Mutex::new(HashMap::new()),
             looks: Mutex::new(HashMap::new()),
             intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
@@ -216,6 +221,11 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// A place for one more report of an account, or why it is one too many.
+    pub(crate) fn begin_report(&self, account: &Account) -> Result<ReportPermit, TooMany> {
+        self.0.reports.begin(account.id)
     }
 
     /// Whether an address has failed too often to be heard now.

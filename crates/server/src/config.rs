@@ -83,6 +83,12 @@ pub const KEYS: &[Key] = &[
         about: "Requests an account may make in an hour; `0` is any number.",
     },
     Key {
+        name: "reports_at_once",
+        default: "8",
+        about: "Reports and pages of sessions that an account may have under way at once; `0` is \
+                any number.",
+    },
+    Key {
         name: "trusted_proxies",
         default: "",
         about: "Networks (CIDR, separated by commas) whose `X-Forwarded-For` is believed.",
@@ -179,6 +185,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests per hour and account; 0 is any number.
     pub requests_per_hour: u32,
+    /// Reports under way at once per account; 0 is any number.
+    pub reports_at_once: u32,
     /// Networks whose word on addresses counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Patience with a silent client.
@@ -326,6 +334,7 @@ impl Config {
             lapse_after: read.parse("lapse_after", DURATION, duration),
             requests_per_second: read.parse("requests_per_second", NUMBER, |t| t.parse().ok()),
             requests_per_hour: read.parse("requests_per_hour", NUMBER, |t| t.parse().ok()),
+            reports_at_once: read.parse("reports_at_once", NUMBER, |t| t.parse().ok()),
             trusted_proxies: read.parse("trusted_proxies", "networks such as 10.0.0.0/8", |text| {
                 let networks = text
                     .split(',')

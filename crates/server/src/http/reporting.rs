@@ -17,8 +17,8 @@ use futures::stream;
 use tokio::sync::mpsc;
 
 use super::caller::{Address, Caller};
-use super::error::{ApiError, body_broken, body_too_long, log_chain};
-use super::{FORM_BYTES_MAX, file, recordings};
+use super::error::{ApiError, body_broken, body_too_long, log_chain, too_many};
+use super::{FORM_BYTES_MAX, ReportPermit, file, recordings};
 use crate::app::App;
 use crate::render::{Opening, Report};
 
@@ -114,12 +114,15 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     caller.may_report()?;
     if let Some(asked) = ask_team(params, &app.config().time_zone) {
-        return Ok(super::team::report(app, caller, params, asked).await);
+        let permit = begin(app, caller)?;
+        let response = super::team::report(app, caller, params, asked).await;
+        return Ok(permit.hold(response));
     }
     if let Some(asked) = ask_recording(params, &app.config().time_zone) {
         return recording(app, caller, params, asked?, headers).await;
     }
     let query = ask(params, &app.config().time_zone)?;
+    let permit = begin(app, caller)?;
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
@@ -143,7 +146,7 @@ async fn answer(
         Opening::First(first) => first,
         Opening::Nothing(document) => {
             let body = Body::from(document);
-            return Ok(respond(body, &query, Coding::Identity, next));
+            return Ok(permit.hold(respond(body, &query, Coding::Identity, next)));
         }
     };
     let body = if report.is_done() {
@@ -151,7 +154,13 @@ async fn answer(
     } else {
         stream_body(report, first)
     };
-    Ok(respond(body, &query, coding, next))
+    Ok(permit.hold(respond(body, &query, coding, next)))
+}
+
+/// A place for one more report of the caller. The answer's body holds it.
+pub(super) fn begin(app: &App, caller: &Caller) -> Result<ReportPermit, ApiError> {
+    let permit = app.begin_report(&caller.account);
+    permit.map_err(|limit| too_many(&limit))
 }
 
 /// The file of a recording, for `SupportSessionRecording` and its like.

@@ -102,6 +102,7 @@ async fn page(
     let caller = Caller::find(app, address, headers).await?;
     caller.may_report()?;
     let asked = Asked::parse(app, query, listing)?;
+    let permit = super::reporting::begin(app, &caller)?;
     let mut report = begin(app, &caller, headers, &asked.query, asked.cursor).await?;
     report.stop_after(asked.n_max);
     let mut sessions = Vec::new();
@@ -133,7 +134,7 @@ async fn page(
     body.extend_from_slice(b"],");
     body.extend_from_slice(&end.to_string().as_bytes()[1..]);
     body.push(b'\n');
-    Ok(tagged(body, headers))
+    Ok(permit.hold(tagged(body, headers)))
 }
 
 /// The parameters of a listing.

@@ -980,3 +980,45 @@ fn memory_stays_flat_and_a_server_that_is_asked_to_end_finishes_what_runs() {
     }
     assert_eq!(server.wait(), Some(0));
 }
+
+#[test]
+fn a_client_that_stops_reading_is_cut_off_and_holds_neither_a_place_nor_a_snapshot() {
+    let directory = demo();
+    let keys = [("stall_timeout", "2s"), ("reports_at_once", "1")];
+    let server = Server::start_with(directory.path(), &keys);
+    let token = server.token();
+    let all = "start_time=0&duration=0";
+    let mut stalled = server.begin(&token, all);
+    assert_eq!(stalled.peek(&mut [0; 15]).unwrap(), 15);
+    let status_of_another = || {
+        let mut answer = [0; 12];
+        let mut another = server.begin(&token, "lsid=none");
+        another.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    assert_eq!(status_of_another(), "HTTP/1.1 429");
+    // The log can be written back as far as it goes, which a snapshot would prevent.
+    let archive = directory.path().join("archive.sqlite");
+    let archive = rusqlite::Connection::open(archive).unwrap();
+    eventually(
+        "the whole log is written back while a client stalls",
+        || {
+            let checkpoint = |row: &rusqlite::Row<'_>| {
+                let (n_pages, n_done): (i64, i64) = (row.get(1)?, row.get(2)?);
+                Ok(n_pages == n_done)
+            };
+            archive
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", (), checkpoint)
+                .unwrap()
+        },
+    );
+    assert_eq!(status_of_another(), "HTTP/1.1 429");
+    eventually("the stalled client is cut off", || {
+        status_of_another() == "HTTP/1.1 200"
+    });
+    let mut answer = Vec::new();
+    // However the break shows, the document is not whole.
+    let _ = stalled.read_to_end(&mut answer);
+    assert!(answer.len() < REPORT_BYTES_MIN);
+    assert!(!String::from_utf8_lossy(&answer).contains("</session_list>"));
+}

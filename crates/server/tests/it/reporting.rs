@@ -641,7 +641,11 @@ async fn custom_attributes_are_shown_once_a_field_is_defined_or_has_a_value() {
 
 /// Sessions `s00000`, `s00001`, …, one a second, each ended unless told otherwise.
 async fn many(n: i64, is_ended: impl Fn(i64) -> bool) -> World {
-    let world = World::new().await;
+    many_with(&[], n, is_ended).await
+}
+
+async fn many_with(keys: &[(&str, &str)], n: i64, is_ended: impl Fn(i64) -> bool) -> World {
+    let world = World::with(keys).await;
     let start = NOW - 100_000;
     let mut events = Vec::new();
     for idx in 0..n {
@@ -738,6 +742,45 @@ async fn a_report_shows_one_moment_whatever_comes_while_it_is_read() {
     assert_eq!(now.len(), 2_003);
     assert_eq!(now[..3], ["early", "s01800", "s00000"]);
     assert_eq!(now[2_002], "late");
+}
+
+#[tokio::test]
+async fn one_report_more_than_an_account_may_have_at_once_is_refused() {
+    let world = many_with(&[("reports_at_once", "2")], 2_000, |_| true).await;
+    let (first, second) = (world.stream(ALL).await, world.stream(ALL).await);
+    let listing = "/api/reporting?generate_report=SupportSessionListing&start_time=0&duration=0";
+    let team = "/api/reporting?generate_report=SupportTeam&generate_type=activity\
+                &start_time=0&duration=0";
+    let get = |path: &str| as_reader(Request::get(path)).body(Body::empty()).unwrap();
+    let one_more = || async {
+        let mut told = Vec::new();
+        for path in [listing, team, "/api/v1/sessions", "/api/v1/changes?since=0"] {
+            let reply = world.send(get(path)).await;
+            let is_named = reply.text().contains("reports_at_once is 2");
+            told.push((
+                reply.status,
+                reply.header("retry-after").to_owned(),
+                is_named,
+            ));
+        }
+        told
+    };
+    assert_eq!(one_more().await, vec![(429, "1".to_owned(), true); 4]);
+    // Another account, and what is no report, are not concerned.
+    let login = world.login("other", "reporting", &[]).await;
+    let token = world.token(&login).await;
+    assert_eq!(world.ask_as(&token, "lsid=s00001").await.status, 200);
+    let session = world.send(get("/api/v1/sessions/s00001")).await;
+    assert_eq!(session.status, 200);
+    // One client goes away, the other reads to the end: both places are free again.
+    drop(first);
+    assert_eq!(one_more().await, vec![(200, String::new(), false); 4]);
+    let third = world.stream(ALL).await;
+    assert_eq!(world.ask(ALL).await.status, 429);
+    let chunks: Vec<_> = second.collect().await;
+    assert!(chunks.iter().all(Result::is_ok));
+    assert_eq!(world.ask(ALL).await.lsids().len(), 2_000);
+    drop(third);
 }
 
 #[tokio::test]
