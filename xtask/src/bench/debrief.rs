@@ -18,9 +18,10 @@ use super::load::{self, Coding, Connection};
 const ENDING_MAX: Duration = Duration::from_secs(30);
 const ENDING_POLL: Duration = Duration::from_millis(10);
 /// The limits per account would measure themselves; everything else stays as a user has it.
-const NO_RATE_LIMITS: [(&str, &str); 2] = [
+const NO_RATE_LIMITS: [(&str, &str); 3] = [
     ("DEBRIEF_REQUESTS_PER_SECOND", "0"),
     ("DEBRIEF_REQUESTS_PER_HOUR", "0"),
+    ("DEBRIEF_REPORTS_AT_ONCE", "0"),
 ];
 const ADDRESS_PREFIX: &str = "listening on http://";
 
