@@ -4,6 +4,8 @@
 //! written at every request. Their form follows the vendor's: one parameter `lsid` that carries
 //! `l=<session>;h=<signature>;t=sd;m=<what>` and, of our own, instance, account and expiry.
 
+use std::io::Write as _;
+
 use debrief_domain::RecordingKind;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -146,7 +148,7 @@ impl Links {
         // View and download share a signature: it is computed once.
         let mut signed = Signed {
             target: None,
-            address: Vec::new(),
+            address: Vec::with_capacity(ADDRESS_BYTES),
         };
         for piece in Pieces(packed) {
             match piece? {
@@ -196,17 +198,16 @@ impl Links {
             &hex,
             b"%3Bt%3Dsd%3Bm%3D",
             word,
-            b"%3Bi%3D",
-            instance.to_string().as_bytes(),
-            b"%3Ba%3D",
-            self.account.as_bytes(),
-            b"%3Be%3D",
-            self.expires.to_string().as_bytes(),
-            b"&amp;dl_action=",
-            word,
         ] {
             address.extend_from_slice(part);
         }
+        // Writing to memory cannot fail.
+        let _ = write!(
+            address,
+            "%3Bi%3D{instance}%3Ba%3D{}%3Be%3D{}&amp;dl_action=",
+            self.account, self.expires
+        );
+        address.extend_from_slice(word);
     }
 
     fn mac(&self, lsid: &str, target: LinkTarget, instance: u32) -> Hmac<Sha256> {
@@ -311,6 +312,9 @@ impl SignedLink {
         })
     }
 }
+
+/// Bytes of most addresses: room for them is made once.
+const ADDRESS_BYTES: usize = 256;
 
 /// An address, and what it was made for.
 struct Signed {

@@ -18,7 +18,7 @@ use crate::app::{App, Names};
 /// Bytes after which the first chunk is sent, so that it does not wait for many sessions.
 const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this.
-const CHUNK_BYTES_MAX: usize = 512 << 10;
+const CHUNK_BYTES_MAX: usize = 256 << 10;
 
 /// A report being made.
 pub(crate) struct Report {

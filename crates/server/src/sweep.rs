@@ -9,7 +9,7 @@ use debrief_domain::{At, Directory, Moment, Recording, fold};
 use debrief_report::{Level, Parts, Sealed, Sealer, session_parts};
 use debrief_store::{Material, ObjectError, SealedBody, Store, StoreError, Unsealed};
 use futures::TryStreamExt as _;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::App;
 use crate::http::log_chain;
@@ -80,7 +80,14 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
         );
         app.changed();
     }
-    seal_all(app.store()).await.map(|_| ())
+    loop {
+        let began = Instant::now();
+        if seal_some(app.store()).await? == 0 {
+            return Ok(());
+        }
+        // Half of a processor at most: who sends and who asks come first.
+        tokio::time::sleep(began.elapsed()).await;
+    }
 }
 
 /// Closes every session that was silent too long. Gives how many.
@@ -105,20 +112,24 @@ pub(crate) async fn lapse_all(
 pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
     let mut n_sealed = 0;
     loop {
-        let unsealed = store.unsealed(SEAL_SESSIONS_MAX).await?;
-        if unsealed.is_empty() {
-            return Ok(n_sealed);
-        }
-        let (version, directory) = store.directory().await?;
-        let bodies = tokio::task::spawn_blocking(move || seal(unsealed, version, &directory)).await;
-        let bodies = bodies.map_err(|_| StoreError::refused("sealing was given up"))?;
-        let n_kept = store.seal(bodies).await?;
-        n_sealed += n_kept;
-        // What changed meanwhile, or cannot be folded, waits for the next round.
-        if n_kept == 0 {
-            return Ok(n_sealed);
+        match seal_some(store).await? {
+            0 => return Ok(n_sealed),
+            n => n_sealed += n,
         }
     }
+}
+
+/// Seals some closed sessions. Gives how many: none when there are none, or only such as changed
+/// meanwhile or cannot be folded; they wait for the next round.
+async fn seal_some(store: &Store) -> Result<u64, StoreError> {
+    let unsealed = store.unsealed(SEAL_SESSIONS_MAX).await?;
+    if unsealed.is_empty() {
+        return Ok(0);
+    }
+    let (version, directory) = store.directory().await?;
+    let bodies = tokio::task::spawn_blocking(move || seal(unsealed, version, &directory)).await;
+    let bodies = bodies.map_err(|_| StoreError::refused("sealing was given up"))?;
+    store.seal(bodies).await
 }
 
 fn seal(unsealed: Vec<Unsealed>, version: u64, directory: &Arc<Directory>) -> Vec<SealedBody> {

@@ -448,7 +448,18 @@ impl Backend for Sqlite {
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
-        self.write(move |writer| upkeep::seal(writer, &bodies))
+        Box::pin(async move {
+            let packed = self.read(move |db| {
+                let pack = |body: SealedBody| {
+                    let pack = upkeep::pack(db, body.place)?;
+                    Ok((body, pack))
+                };
+                bodies.into_iter().map(pack).collect::<Result<Vec<_>, _>>()
+            });
+            let packed = packed.await?;
+            self.write(move |writer| upkeep::seal(writer, &packed))
+                .await
+        })
     }
 
     fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64> {

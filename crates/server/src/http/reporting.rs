@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::render::{Opening, Report};
 
 /// Chunks made ahead of what the client has taken.
-const CHUNKS_AHEAD: usize = 1;
+const CHUNKS_AHEAD: usize = 2;
 /// How long a form body may take to arrive.
 pub(super) const FORM_WAIT: Duration = Duration::from_secs(30);
 

@@ -123,16 +123,21 @@ pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, S
 /// Keeps sealed bytes of sessions that are still as they were, and packs their events.
 pub(super) fn seal(
     writer: &mut Writer<'_>,
-    bodies: &[SealedBody],
+    bodies: &[(SealedBody, Option<Pack>)],
 ) -> Result<(Verdict, u64), StoreError> {
     let mut n_sealed = 0;
-    for body in bodies {
-        n_sealed += u64::from(seal_one(writer, body).map_err(refused_or_corrupt)?);
+    for (body, pack) in bodies {
+        let sealed = seal_one(writer, body, pack.as_ref()).map_err(refused_or_corrupt)?;
+        n_sealed += u64::from(sealed);
     }
     Ok((Verdict::Keep, n_sealed))
 }
 
-fn seal_one(writer: &mut Writer<'_>, body: &SealedBody) -> rusqlite::Result<bool> {
+fn seal_one(
+    writer: &mut Writer<'_>,
+    body: &SealedBody,
+    pack: Option<&Pack>,
+) -> rusqlite::Result<bool> {
     let db = writer.db;
     let standing: Option<(i64, i64)> = db
         .prepare_cached("SELECT change, origin FROM session WHERE place = ?1 AND state <> 0 OR place = ?1 AND origin = 1")?
@@ -162,19 +167,49 @@ fn seal_one(writer: &mut Writer<'_>, body: &SealedBody) -> rusqlite::Result<bool
     }
     db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![body.place, change, body.names as i64, body.body])?;
-    if origin == 0 && was_unsealed {
-        pack_events(db, body.place)?;
+    if let Some(pack) = pack
+        && origin == 0
+        && was_unsealed
+    {
+        put_pack(db, body.place, pack)?;
     }
     Ok(true)
 }
 
-/// Puts all events of a session into one compressed row; their order stays.
-fn pack_events(db: &Connection, place: i64) -> rusqlite::Result<()> {
-    let events = events_of(db, place)?;
-    let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
-    let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
-    // Writing to memory cannot fail; were it to, the plain rows simply stay.
-    let Ok(packed) = packed else { return Ok(()) };
+/// All events of a session, compressed. Made by a reader: the one writer has better things to do.
+pub(super) struct Pack {
+    /// The newest row that is in it.
+    last_event: i64,
+    bytes: Vec<u8>,
+}
+
+/// Compresses a session's events; none when that is done already, or there are none.
+pub(super) fn pack(db: &Connection, place: i64) -> Result<Option<Pack>, StoreError> {
+    let read = || -> rusqlite::Result<Option<Pack>> {
+        let Some(last_event) = last_event(db, place).optional()?.flatten() else {
+            return Ok(None);
+        };
+        let is_packed: bool = db
+            .prepare_cached("SELECT form = ?2 AND before IS NULL FROM event WHERE id = ?1")?
+            .query_row([last_event, FORM_DEFLATE], |row| row.get(0))?;
+        if is_packed {
+            return Ok(None);
+        }
+        let events = events_of(db, place)?;
+        let level = flate2::Compression::new(6);
+        let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
+        // Writing to memory cannot fail; were it to, the plain rows simply stay.
+        Ok(packed.ok().map(|bytes| Pack { last_event, bytes }))
+    };
+    read().map_err(refused_or_corrupt)
+}
+
+/// Puts all events of a session into one compressed row, unless more have come.
+fn put_pack(db: &Connection, place: i64, pack: &Pack) -> rusqlite::Result<()> {
+    if last_event(db, place)? != Some(pack.last_event) {
+        return Ok(());
+    }
     let mut next = last_event(db, place)?;
     while let Some(id) = next {
         let before: Option<i64> = db
@@ -185,7 +220,7 @@ fn pack_events(db: &Connection, place: i64) -> rusqlite::Result<()> {
         next = before.filter(|before| *before < id);
     }
     db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?
-        .execute(params![place, FORM_DEFLATE, packed])?;
+        .execute(params![place, FORM_DEFLATE, pack.bytes])?;
     db.prepare_cached("UPDATE session SET last_event = ?2 WHERE place = ?1")?
         .execute([place, db.last_insert_rowid()])?;
     Ok(())
