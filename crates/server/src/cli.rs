@@ -1,7 +1,6 @@
 //! The command line: one table of commands, each in a file of its own.
 
 mod account;
-mod client;
 mod demo;
 mod directory;
 mod download;

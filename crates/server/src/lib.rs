@@ -2,9 +2,11 @@
 
 pub mod app;
 pub mod cli;
+mod client;
 pub mod clock;
 pub mod config;
 mod demo;
+mod download;
 pub mod http;
 mod intake;
 pub mod pages;

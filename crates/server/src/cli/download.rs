@@ -5,8 +5,6 @@
 //! so that two runs do not write into one directory.
 
 mod copy;
-mod fetch;
-mod slot;
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -14,17 +12,17 @@ use std::io::{BufReader, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use debrief_domain::limits::RECORDING_INSTANCES_MAX;
 use debrief_domain::{Lsid, Recording, RecordingKind};
-use debrief_report::{Download, Element, LinkTarget, SessionReader, downloads};
+use debrief_report::{Download, Element, SessionReader, downloads};
 use debrief_store::{KeptRecording, Part};
 use indicatif::ProgressBar;
 
-use self::slot::{Slot, What};
-use super::client::Client;
 use super::progress;
 use crate::app::App;
+use crate::client::Client;
 use crate::config::Config;
+use crate::download::slot::{Slot, What};
+use crate::download::{Got, fetch, what};
 use crate::recording::media::Media;
 
 /// Missing files that are told; more are counted.
@@ -36,16 +34,6 @@ pub(crate) enum Source {
     Archive(App),
     /// A server.
     Server(Box<Client>),
-}
-
-/// What became of one file.
-enum Got {
-    /// It is whole now; so many bytes came.
-    Fresh(u64),
-    /// It was there already.
-    Same,
-    /// It is not to be had, and why.
-    Missing(String),
 }
 
 /// The directory that files are put into, locked for this run.
@@ -301,16 +289,6 @@ impl Follower<'_> {
             self.elsewhere = place.elsewhere;
         }
         fetch::fetch(client, &place.url, what, slot, self.bytes_max, self.bar)
-    }
-}
-
-/// Which file a link leads to; none for an instance that cannot be.
-fn what(link: &Download) -> Option<What> {
-    let instance = link.instance?;
-    match link.target {
-        LinkTarget::Chat => Some(What::Chat),
-        LinkTarget::Recording(kind) => (instance < RECORDING_INSTANCES_MAX)
-            .then_some(What::Recording(Recording { kind, instance })),
     }
 }
 

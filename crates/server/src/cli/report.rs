@@ -9,10 +9,10 @@ use debrief_domain::{At, Permissions};
 use debrief_report::{Coding, Format, Params, ReportKind, ask};
 use debrief_store::{Account, AccountId, Enabled};
 
-use super::client::Client;
 use super::download::{self, Folder, Source};
 use super::{WrongUsage, open_existing};
 use crate::app::{App, Names};
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::render::{Opening, Report};

@@ -9,9 +9,9 @@ use futures::TryStreamExt as _;
 use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
 
-use super::Got;
-use super::slot::{Slot, Wrong};
 use crate::app::App;
+use crate::download::Got;
+use crate::download::slot::{Slot, Wrong};
 use crate::http::hex;
 
 /// Writes the transcript, unless it is there already.

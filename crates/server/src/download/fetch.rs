@@ -12,7 +12,7 @@ use url::Url;
 
 use super::Got;
 use super::slot::{Slot, What, Wrong};
-use crate::cli::client::{Client, Response, TRIES_MAX};
+use crate::client::{Client, Response, TRIES_MAX};
 
 /// Bytes that count as getting on: after them the tries are counted anew.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -29,7 +29,7 @@ enum Attempt {
 
 /// Fetches a file, going on where it stopped. An error is one of the server or the disk; whatever
 /// is wrong with the file alone is told as missing.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     client: &mut Client,
     url: &Url,
     what: What,

@@ -19,7 +19,7 @@ const TAG_BYTES_MAX: usize = 256;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum What {
+pub(crate) enum What {
     /// The transcript.
     Chat,
     /// A recording.
@@ -63,7 +63,7 @@ struct State {
 }
 
 /// The place of one file.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     directory: PathBuf,
     what: What,
     state: State,
@@ -71,7 +71,7 @@ pub(super) struct Slot {
 
 /// Why what came is not the file.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     #[error("its bytes do not have the SHA-256 that they should have")]
     Digest,
     #[error("{found} bytes came instead of {expected}")]
@@ -81,7 +81,7 @@ pub(super) enum Wrong {
 }
 
 impl Slot {
-    pub(super) fn open(root: &Path, lsid: &Lsid, what: What) -> Slot {
+    pub(crate) fn open(root: &Path, lsid: &Lsid, what: What) -> Slot {
         let directory = root.join(lsid.as_str());
         // What cannot be read is as good as nothing: the file is fetched again.
         let text = fs::read(directory.join(state_name(what))).unwrap_or_default();
@@ -94,19 +94,19 @@ impl Slot {
     }
 
     /// The entity tag of what is there, whole or partial.
-    pub(super) fn tag(&self) -> Option<&str> {
+    pub(crate) fn tag(&self) -> Option<&str> {
         self.state.tag.as_deref()
     }
 
     /// The length of the file, if it is there and whole.
-    pub(super) fn whole(&self) -> Option<u64> {
+    pub(crate) fn whole(&self) -> Option<u64> {
         let file = self.directory.join(self.known_file()?);
         let len = fs::symlink_metadata(file).ok()?.len();
         (Some(len) == self.state.bytes).then_some(len)
     }
 
     /// The form of the whole file.
-    pub(super) fn media(&self) -> Option<Media> {
+    pub(crate) fn media(&self) -> Option<Media> {
         let known = self.state.extension.as_deref()?;
         Media::all().find(|media| media.extension() == known)
     }
@@ -117,19 +117,19 @@ impl Slot {
     }
 
     /// How far the file has come, if it can be gone on with: it needs a strong tag.
-    pub(super) fn received(&self) -> Option<u64> {
+    pub(crate) fn received(&self) -> Option<u64> {
         let is_strong = self.tag().is_some_and(|tag| tag.starts_with('"'));
         let len = fs::metadata(self.partial()).ok()?.len();
         (is_strong && 0 < len).then_some(len)
     }
 
     /// Whether every byte has arrived, and only the end of the work is missing.
-    pub(super) fn is_all_received(&self) -> bool {
+    pub(crate) fn is_all_received(&self) -> bool {
         self.received().is_some() && self.received() == self.state.bytes
     }
 
     /// Begins the file anew. The bytes before go before what is known of them does.
-    pub(super) fn begin(&mut self, tag: Option<&str>, bytes: Option<u64>) -> io::Result<File> {
+    pub(crate) fn begin(&mut self, tag: Option<&str>, bytes: Option<u64>) -> io::Result<File> {
         fs::create_dir_all(&self.directory)?;
         let file = File::create(self.partial())?;
         let state = State {
@@ -144,12 +144,12 @@ impl Slot {
     }
 
     /// Goes on where it stopped.
-    pub(super) fn resume(&self) -> io::Result<File> {
+    pub(crate) fn resume(&self) -> io::Result<File> {
         OpenOptions::new().append(true).open(self.partial())
     }
 
     /// Forgets what has come.
-    pub(super) fn discard(&self) -> io::Result<()> {
+    pub(crate) fn discard(&self) -> io::Result<()> {
         match fs::remove_file(self.partial()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -157,7 +157,7 @@ impl Slot {
     }
 
     /// Makes the partial file the whole one, once it is what it should be.
-    pub(super) fn finish(&mut self, media_type: &str) -> Result<Media, Wrong> {
+    pub(crate) fn finish(&mut self, media_type: &str) -> Result<Media, Wrong> {
         let partial = self.partial();
         let mut file = File::open(&partial)?;
         let found = file.metadata()?.len();
