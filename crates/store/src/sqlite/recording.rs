@@ -188,8 +188,9 @@ fn keep_row(
         recording.account.0,
         recording.at.millis(),
     ])?;
-    // Only a session that has ended shows links, and only to what was recorded.
-    if state == STATE_ENDED && key.part == Part::Main {
+    // Only a session that has ended shows links. A timing has none, but whoever keeps a copy of the
+    // archive learns of it by the change.
+    if state == STATE_ENDED {
         let change = writer.next_change();
         db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
             .execute([place, change])?;
