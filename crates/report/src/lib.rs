@@ -36,7 +36,7 @@ pub use link::{
 };
 pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
 pub use read::{
-    Download, Imported, Position, ReadError, SessionReader, downloads, limits as read_limits,
+    Download, Imported, Position, ReadError, SessionReader, Told, downloads, limits as read_limits,
 };
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use team::{REPORT_LOGINS_MAX, TeamQuery, TeamReport, error as team_error};

@@ -49,6 +49,19 @@ pub struct ReadError {
     pub position: Position,
     /// What is wrong with it.
     pub message: String,
+    /// Whether the document says itself that something went wrong.
+    pub told: Told,
+}
+
+/// Whether a faulty document is an answer that tells of an error, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It tells of none: it is broken.
+    Nothing,
+    /// Its root is this error.
+    AsRoot(String),
+    /// Its list holds this error.
+    InList(String),
 }
 
 /// What one reader takes at most.
@@ -85,7 +98,24 @@ pub struct SessionReader<R> {
     namespace_out: String,
     passed_over: u64,
     bounds: Bounds,
+    kind: Kind,
 }
+
+/// What a document lists: the names of its root and of what it is read for.
+#[derive(Clone, Copy)]
+struct Kind {
+    root: &'static str,
+    item: &'static str,
+}
+
+const SESSIONS: Kind = Kind {
+    root: "session_list",
+    item: "session",
+};
+const SUMMARIES: Kind = Kind {
+    root: "session_summary_list",
+    item: "session_summary",
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -111,7 +141,15 @@ impl<R: BufRead> SessionReader<R> {
             namespace_out: namespace.into(),
             passed_over: 0,
             bounds: FOREIGN,
+            kind: SESSIONS,
         }
+    }
+
+    /// A reader of a `SupportSessionListing`: [`SessionReader::next_element`] gives its summaries.
+    pub fn of_listing(reader: R, namespace: &str) -> SessionReader<R> {
+        let mut reader = SessionReader::new(reader, namespace);
+        reader.kind = SUMMARIES;
+        reader
     }
 
     /// Elements beside sessions that were passed over: nothing of a report stands there.
@@ -130,7 +168,7 @@ impl<R: BufRead> SessionReader<R> {
             return Ok(None);
         };
         let imported = Imported::new(element, &self.namespace_out);
-        let refuse = |message| ReadError { position, message };
+        let refuse = |message| broken(position, message);
         imported.map(Some).map_err(refuse)
     }
 
@@ -148,25 +186,35 @@ impl<R: BufRead> SessionReader<R> {
             let token = self.token(self.bounds.token_bytes)?;
             match (self.stage, token) {
                 (_, Token::DocType) => return Err(self.error("a document type is not accepted")),
-                (Stage::Prolog, Token::Start(root, _)) if root.is_own("session_list") => {
+                (Stage::Prolog, Token::Start(root, _)) if root.is_own(self.kind.root) => {
                     self.stage = Stage::Root;
                 }
                 (Stage::Prolog, Token::Start(root, _)) if root.is_own("error") => {
                     let text = self.element(root)?.text();
-                    return Err(self.error(&format!("the document is an error answer: {text}")));
+                    let message = format!("the document is an error answer: {text}");
+                    return Err(ReadError {
+                        told: Told::AsRoot(text),
+                        ..self.error(&message)
+                    });
                 }
                 (Stage::Prolog, Token::Start(root, _)) => {
                     let name = &root.name;
-                    let message = format!("expected the root `session_list`, found `{name}`");
+                    let expected = self.kind.root;
+                    let message = format!("expected the root `{expected}`, found `{name}`");
                     return Err(self.error(&message));
                 }
-                (Stage::Root, Token::Start(session, position)) if session.is_own("session") => {
+                (Stage::Root, Token::Start(session, position))
+                    if session.is_own(self.kind.item) =>
+                {
                     return Ok(Some((self.element(session)?, position)));
                 }
                 (Stage::Root, Token::Start(error, position)) if error.is_own("error") => {
                     let text = self.element(error)?.text();
                     let message = format!("the document holds an error answer: {text}");
-                    return Err(ReadError { position, message });
+                    return Err(ReadError {
+                        told: Told::InList(text),
+                        ..broken(position, message)
+                    });
                 }
                 (Stage::Root, Token::Start(other, _)) => {
                     self.element(other)?;
@@ -180,7 +228,9 @@ impl<R: BufRead> SessionReader<R> {
                 (_, Token::Text(_)) => return Err(self.error("text outside of a session")),
                 (Stage::Prolog, Token::Eof) => return Err(self.error("the document is empty")),
                 (Stage::Root, Token::Eof) => {
-                    return Err(self.error("the document ends before `</session_list>`"));
+                    return Err(
+                        self.error(&format!("the document ends before `</{}>`", self.kind.root))
+                    );
                 }
                 (Stage::Epilog | Stage::Done, Token::Eof) => {
                     self.stage = Stage::Done;
@@ -255,7 +305,7 @@ impl<R: BufRead> SessionReader<R> {
         self.buffer.clear();
         self.position = self.xml.get_mut().begin_token(bytes_max);
         let position = self.position;
-        let at = |message: String| ReadError { position, message };
+        let at = |message: String| broken(position, message);
         let event = match self.xml.read_event_into(&mut self.buffer) {
             Ok(event) => event,
             Err(error) => return Err(at(sentence(&error))),
@@ -311,10 +361,15 @@ impl<R: BufRead> SessionReader<R> {
     }
 
     fn error(&self, message: &str) -> ReadError {
-        ReadError {
-            position: self.position,
-            message: message.into(),
-        }
+        broken(self.position, message.into())
+    }
+}
+
+fn broken(position: Position, message: String) -> ReadError {
+    ReadError {
+        position,
+        message,
+        told: Told::Nothing,
     }
 }
 

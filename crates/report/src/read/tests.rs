@@ -307,3 +307,30 @@ fn elements_beside_sessions_are_passed_over_and_counted() {
     assert!(reader.next_session().unwrap().is_none());
     assert_eq!(reader.passed_over(), 1);
 }
+
+#[test]
+fn a_listing_is_read_and_an_error_answer_is_told_from_a_broken_document() {
+    let told = |document: &str| {
+        let mut reader = SessionReader::of_listing(document.as_bytes(), Dialect::NAMESPACE);
+        let mut lsids = Vec::new();
+        loop {
+            match reader.next_element() {
+                Ok(Some(summary)) => lsids.push(summary.attribute("lsid").unwrap().to_owned()),
+                Ok(None) => return Ok(lsids),
+                Err(error) => return Err(error.told),
+            }
+        }
+    };
+    let three = "<session_summary_list xmlns=\"urn:x\"><session_summary lsid=\"a\"/>\
+        <session_summary lsid=\"b\" has_recording=\"1\"></session_summary>\
+        <session_summary lsid=\"c\"/></session_summary_list>";
+    assert_eq!(told(three), Ok(vec!["a".into(), "b".into(), "c".into()]));
+    let nothing = "<error xmlns=\"urn:x\">Nothing &amp; none</error>";
+    let as_root = Told::AsRoot("Nothing & none".into());
+    assert_eq!(told(nothing), Err(as_root));
+    let inside = "<session_summary_list><error>duration: no</error></session_summary_list>";
+    assert_eq!(told(inside), Err(Told::InList("duration: no".into())));
+    for broken in ["<session_list/>", "<session_summary_list>", "", "<error>"] {
+        assert_eq!(told(broken), Err(Told::Nothing), "{broken}");
+    }
+}
