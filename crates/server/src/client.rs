@@ -97,7 +97,11 @@ impl Client {
         let status = response.status();
         if !status.is_success() {
             let body = small(&mut response);
-            anyhow::bail!("`{}` answers {status}: {}", self.server, body.trim());
+            return Err(anyhow::Error::new(Answered {
+                server: self.server.clone(),
+                status: status.as_u16(),
+                body: body.trim().into(),
+            }));
         }
         let next = response.headers().get("debrief-next");
         let next = next.and_then(|next| next.to_str().ok()).map(str::to_owned);
@@ -243,6 +247,21 @@ impl Client {
         }
         self.last = Some(Instant::now());
     }
+}
+
+/// A server refused a report with a status.
+#[derive(Debug, thiserror::Error)]
+#[error("`{server}` answers {}: {body}", told(*status))]
+pub(crate) struct Answered {
+    server: String,
+    pub(crate) status: u16,
+    body: String,
+}
+
+/// A status with its name.
+fn told(status: u16) -> String {
+    let known = ureq::http::StatusCode::from_u16(status);
+    known.map_or(status.to_string(), |known| known.to_string())
 }
 
 /// Where a link is asked for.

@@ -138,6 +138,9 @@ impl Told {
         if media_type.starts_with("text/html") {
             return Err("the server answers with a page");
         }
+        if media_type.starts_with("text/xml") || media_type.starts_with("application/xml") {
+            return Err("the server answers with an error");
+        }
         let len = text(CONTENT_LENGTH).and_then(|len| len.trim().parse::<u64>().ok());
         let tag = text(ETAG).map(str::to_owned);
         if response.status().as_u16() == 206 {

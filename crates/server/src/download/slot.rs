@@ -111,6 +111,25 @@ impl Slot {
         Media::all().find(|media| media.extension() == known)
     }
 
+    /// Where the whole file is.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        Some(self.directory.join(self.known_file()?))
+    }
+
+    /// Deletes the file and what is known of it.
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        for gone in [
+            self.path(),
+            Some(self.directory.join(state_name(self.what))),
+        ] {
+            match gone.map_or(Ok(()), fs::remove_file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The name that was given to the whole file; never one that the state's file makes up.
     fn known_file(&self) -> Option<String> {
         Some(self.what.file(self.media()?))
