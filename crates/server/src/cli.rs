@@ -5,8 +5,10 @@ mod demo;
 mod directory;
 mod download;
 mod import;
+mod pull;
 mod report;
 mod serve;
+mod sources;
 mod verify;
 
 use std::io::IsTerminal as _;
@@ -51,6 +53,10 @@ enum Command {
     Import(import::Args),
     /// Gives the report that the API gives, from the data directory or from a server.
     Report(Box<report::Args>),
+    /// Keeps a copy of an appliance, or of another Debrief.
+    Pull(pull::Args),
+    /// How the live sources of a running server are doing.
+    Sources(sources::Args),
     /// Representatives, teams, sites and custom fields.
     #[command(subcommand)]
     Directory(directory::Command),
@@ -131,6 +137,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Import(args) => import::run(&open(data)?, &config, &args, runtime.handle()),
         Command::Report(args) => runtime.block_on(report::run(data, config, *args)),
+        Command::Pull(args) => pull::run(data, config, &args, runtime.handle()),
+        Command::Sources(args) => sources::run(&args),
         Command::Directory(command) => {
             let store = if command.makes() {
                 open(data)

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use debrief_domain::Permissions;
 use debrief_store::{ConditionalPut, Store};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +17,7 @@ use super::account::{Credentials, create, print_credentials};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::sources::appliance;
 use crate::{http, random, sweep};
 
 /// Flags of `debrief serve`.
@@ -67,6 +69,7 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     let stop = stopped()?;
     tokio::spawn(probe(app.clone()));
     let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
+    appliance::start(&app, data, &Handle::current()).context("cannot start a source")?;
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "listening on http://{address}")?;

@@ -49,6 +49,17 @@ fn whole() -> Value {
             },
             "/api/v1/changes": { "get": changes() },
             "/api/v1/tail": { "get": tail() },
+            "/api/v1/sources": {
+                "get": operation("How live sources are doing", json!([]), None, sources()),
+            },
+            "/api/v1/sources/{source}/dead-letters": {
+                "get": operation(
+                    "Messages of a source that nobody understood, newest first",
+                    json!([path("source"), query("before", "The `next` of an answer, to go on with", json!({ "type": "integer", "minimum": 0 }))]),
+                    None,
+                    dead_letters(),
+                ),
+            },
             "/api/v1/directory": {
                 "get": operation("The directory", json!([]), None, schema_ref("Directory")),
                 "put": operation("Replaces the directory", json!([]), Some(schema_ref("Directory")), schema_ref("Changes")),
@@ -170,6 +181,60 @@ fn path(name: &str) -> Value {
         "in": "path",
         "required": true,
         "schema": { "type": "string", "minLength": 1 },
+    })
+}
+
+fn sources() -> Value {
+    let or_null = |schema: Value| json!({ "nullable": true, "allOf": [schema] });
+    let number = || json!({ "type": "integer" });
+    let noted = |name: &str| {
+        json!({
+            "type": "object",
+            "required": ["at", name],
+            "properties": { "at": text(), name: text() },
+        })
+    };
+    json!({
+        "type": "object",
+        "required": ["sources"],
+        "properties": { "sources": { "type": "array", "items": {
+            "type": "object",
+            "required": ["name", "state", "events", "recordings", "refused", "dead_letters", "refusals"],
+            "properties": {
+                "name": text(),
+                "state": text(),
+                "heard": or_null(text()),
+                "lag_seconds": or_null(number()),
+                "error": or_null(noted("message")),
+                "events": number(),
+                "recordings": number(),
+                "refused": number(),
+                "dead_letters": number(),
+                "refusals": { "type": "array", "items": noted("why") },
+            },
+        } } },
+    })
+}
+
+fn dead_letters() -> Value {
+    let or_null = || json!({ "type": "string", "nullable": true });
+    json!({
+        "type": "object",
+        "required": ["dead_letters", "next"],
+        "properties": {
+            "dead_letters": { "type": "array", "items": {
+                "type": "object",
+                "required": ["id", "at", "why", "message", "message_base64"],
+                "properties": {
+                    "id": { "type": "integer" },
+                    "at": text(),
+                    "why": text(),
+                    "message": or_null(),
+                    "message_base64": or_null(),
+                },
+            } },
+            "next": or_null(),
+        },
     })
 }
 
