@@ -18,6 +18,7 @@ mod links;
 mod neighbours;
 mod objects;
 mod process;
+mod pull;
 mod recordings;
 mod reporting;
 mod seed_examples;
