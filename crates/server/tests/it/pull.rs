@@ -32,11 +32,11 @@ const ALL: [&str; 4] = ["--start-time", "0", "--duration", "0"];
 const BOMGAR: &str = "http://www.bomgar.com/namespaces/API/reporting";
 
 /// How long the other side is fed.
-const FED: Duration = Duration::from_secs(8);
+const FED: Duration = Duration::from_secs(10);
 /// The longest that the other side lives before it is killed, in milliseconds.
 const LIFE_MILLIS_MAX: u64 = 900;
 /// The longest that a copy may take before it is killed, in milliseconds.
-const PULL_MILLIS_MAX: u64 = 2_000;
+const PULL_MILLIS_MAX: u64 = 4_000;
 
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -137,6 +137,8 @@ fn feed(address: &str, token: &str, is_over: &AtomicBool, dice: &mut fastrand::R
         })
     };
     loop {
+        // A believable pace: a copy is bound to 20 requests a second.
+        thread::sleep(Duration::from_millis(dice.u64(10..=30)));
         let is_last = is_over.load(Ordering::SeqCst);
         if is_last && running.is_empty() {
             return;
@@ -295,7 +297,7 @@ fn a_copy_of_a_debrief_is_equal_after_both_were_killed_again_and_again_while_one
                 break;
             }
             // Imports come in while it is served, one of them a second time and newer.
-            let ended = (n % 2 == 1).then(|| now());
+            let ended = (n % 2 == 1).then(now);
             let document = format!(
                 "<session_list xmlns=\"{BOMGAR}\">{}{}</session_list>",
                 session_text(
@@ -318,6 +320,7 @@ fn a_copy_of_a_debrief_is_equal_after_both_were_killed_again_and_again_while_one
     });
     println!("{n_pulled} pulls ended, {n_killed} were killed");
     let server = server.unwrap();
+    let fed = Instant::now();
     let whole = |data: &Path| {
         let report = run(data, &[&["report"], &ALL[..]].concat());
         assert_eq!(report.code, 0, "{}", report.stderr);
@@ -328,6 +331,7 @@ fn a_copy_of_a_debrief_is_equal_after_both_were_killed_again_and_again_while_one
     assert_eq!(last.code, 0, "{}", last.stderr);
     let (ours, theirs) = (whole(here.path()), whole(there.path()));
     let (lsids, ours, theirs) = (lsids(&theirs), canonical(&ours), canonical(&theirs));
+    println!("{} sessions, caught up in {:?}", lsids.len(), fed.elapsed());
     assert!(20 < lsids.len(), "{lsids:?}");
     for (lsid, session) in &theirs {
         // The last of these may be running: its duration goes on.
@@ -524,9 +528,9 @@ fn report(told: &Told, params: &str, namespace: &str) -> (&'static str, Vec<u8>)
             let mut text = format!("<session_summary_list xmlns=\"{namespace}\">\n");
             for past in found {
                 let (lsid, recorded) = (&past.lsid, u8::from(past.recorded));
-                let _ = write!(
+                let _ = writeln!(
                     text,
-                    "<session_summary lsid=\"{lsid}\" has_recording=\"{recorded}\"  />\n"
+                    "<session_summary lsid=\"{lsid}\" has_recording=\"{recorded}\"  />"
                 );
             }
             text.push_str("</session_summary_list>");
