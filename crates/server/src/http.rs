@@ -25,9 +25,12 @@ use axum::routing::{get, post, put};
 
 use crate::app::App;
 use crate::pages::assets;
+use crate::sources::rustdesk;
 
 pub use caller::Peer;
-pub(crate) use error::log_chain;
+pub(crate) use caller::{Address, Caller, is_home};
+pub(crate) use error::{ApiError, busy, log_chain, no_such_path, not_found, too_many};
+pub(crate) use events::receive;
 pub(crate) use file::{hash, hex};
 pub(crate) use permit::{ReportPermit, ReportsAtOnce};
 pub use recordings::UPLOADS_MAX;
@@ -43,6 +46,7 @@ pub const FORM_BYTES_MAX: usize = 1 << 20;
 
 /// Every route.
 pub fn router(app: App) -> Router {
+    let sources = rustdesk::routes(&app).unwrap_or_default();
     Router::new()
         .route(
             "/api/reporting",
@@ -92,6 +96,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/assets/{name}", get(assets::show_asset))
         .route("/check_health", get(reporting::check_health))
+        .merge(sources)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         // Every handler has a limit of its own, with a name.

@@ -31,7 +31,11 @@ pub struct Settings {
 
 /// How every source is doing.
 #[derive(Default)]
-pub struct Sources(Mutex<BTreeMap<String, Standing>>);
+pub struct Sources {
+    standings: Mutex<BTreeMap<String, Standing>>,
+    /// What RustDesk's requests share with its sweep.
+    pub(crate) rustdesk: rustdesk::Shared,
+}
 
 /// How one source is doing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,13 +66,19 @@ pub const DEAD_LETTER_BYTES_MAX: usize = 1 << 20;
 impl Sources {
     /// Changes what is known of a source; one that was not known begins here.
     pub fn update(&self, source: &str, change: impl FnOnce(&mut Standing)) {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self
+            .standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         change(sources.entry(source.to_owned()).or_default());
     }
 
     /// Every source, by name.
     pub fn all(&self) -> Vec<(String, Standing)> {
-        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = self
+            .standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         sources
             .iter()
             .map(|(name, standing)| (name.clone(), standing.clone()))
@@ -92,9 +102,18 @@ impl Sources {
     }
 }
 
+/// Whether a message that was not understood is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buried {
+    /// It is.
+    Kept,
+    /// Not even that could be done.
+    Lost,
+}
+
 /// Keeps a message aside that a source could not understand. Never an error to the source: what
-/// cannot even be kept aside is told in the log.
-pub async fn bury(app: &App, source: &str, why: &str, message: &[u8]) {
+/// cannot even be kept aside is told in the log, and to a caller who can have it sent again.
+pub async fn bury(app: &App, source: &str, why: &str, message: &[u8]) -> Buried {
     let len = message.len().min(DEAD_LETTER_BYTES_MAX);
     let letter = DeadLetter {
         source: source.into(),
@@ -104,7 +123,11 @@ pub async fn bury(app: &App, source: &str, why: &str, message: &[u8]) {
     };
     app.sources()
         .update(source, |standing| standing.n_dead += 1);
-    if let Err(error) = app.store().bury(letter).await {
-        log_chain(&error);
+    match app.store().bury(letter).await {
+        Ok(()) => Buried::Kept,
+        Err(error) => {
+            log_chain(&error);
+            Buried::Lost
+        }
     }
 }

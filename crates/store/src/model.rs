@@ -60,6 +60,8 @@ pub struct AccountId(pub i64);
 impl AccountId {
     /// Debrief itself: events that the command line writes.
     pub const SELF: AccountId = AccountId(0);
+    /// What RustDesk clients tell: they have no account. Numbers of accounts are positive.
+    pub const RUSTDESK: AccountId = AccountId(-1);
 }
 
 /// SHA-256 of a bearer token.

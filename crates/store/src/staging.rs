@@ -120,6 +120,21 @@ impl Staging {
         self.resume(account, key, Some(total), received).await
     }
 
+    /// The upload of unknown length as far as it has come.
+    pub async fn grown(
+        &self,
+        account: AccountId,
+        key: &RecordingKey,
+    ) -> Result<Upload, StagingError> {
+        let (_, path) = self.place(account, key, None);
+        let received = match tokio::fs::metadata(&path).await {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error.into()),
+        };
+        self.resume(account, key, None, received).await
+    }
+
     /// Deletes uploads that nobody has added to for `age` at `now`. Gives how many.
     pub fn sweep(&self, now: SystemTime, age: Duration) -> io::Result<u64> {
         let mut n_deleted = 0;
@@ -196,6 +211,19 @@ impl Upload {
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes).await?;
         self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes other bytes over the first ones, of which there are at least as many.
+    pub async fn overwrite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.len < bytes.len() as u64 {
+            return Err(io::Error::other("there is less to write over"));
+        }
+        self.file.flush().await?;
+        self.file.seek(SeekFrom::Start(0)).await?;
+        self.file.write_all(bytes).await?;
+        self.file.flush().await?;
+        self.file.seek(SeekFrom::Start(self.len)).await?;
         Ok(())
     }
 

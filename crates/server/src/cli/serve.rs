@@ -17,8 +17,7 @@ use super::account::{Credentials, create, print_credentials};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
-use crate::sources::appliance;
-use crate::{http, random, sweep};
+use crate::{http, random, sources, sweep};
 
 /// Flags of `debrief serve`.
 #[derive(Debug, clap::Args)]
@@ -69,7 +68,8 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     let stop = stopped()?;
     tokio::spawn(probe(app.clone()));
     let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
-    appliance::start(&app, data, &Handle::current()).context("cannot start a source")?;
+    sources::appliance::start(&app, data, &Handle::current()).context("cannot start a source")?;
+    tokio::spawn(sources::rustdesk::keep_running(app.clone()));
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "listening on http://{address}")?;

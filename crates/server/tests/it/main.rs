@@ -21,6 +21,7 @@ mod process;
 mod pull;
 mod recordings;
 mod reporting;
+mod rustdesk;
 mod seed_examples;
 mod sender;
 mod team;

@@ -76,6 +76,15 @@ impl World {
 
     /// The world of a data directory that may hold something already.
     pub(crate) async fn over(data: TempDir, keys: &[(&str, &str)]) -> World {
+        World::tuned(data, keys, |_| {}).await
+    }
+
+    /// The same with a configuration that is changed further.
+    pub(crate) async fn tuned(
+        data: TempDir,
+        keys: &[(&str, &str)],
+        tune: impl FnOnce(&mut Config),
+    ) -> World {
         let free = [("requests_per_second", "0"), ("requests_per_hour", "0")];
         let environment = free.iter().chain(keys).map(|(name, value)| {
             // Names in capitals are the object store's own.
@@ -84,7 +93,8 @@ impl World {
             let name = format!("{prefix}{}", name.to_ascii_uppercase());
             (name, (*value).to_owned())
         });
-        let config = Config::load(None, environment, &[]).unwrap();
+        let mut config = Config::load(None, environment, &[]).unwrap();
+        tune(&mut config);
         let store = Store::open(data.path()).unwrap();
         let clock = Clock::fixed(at(NOW));
         let files = config.open_files(data.path()).unwrap();
