@@ -8,6 +8,7 @@ mod import;
 mod pull;
 mod report;
 mod serve;
+mod ship;
 mod sources;
 mod verify;
 
@@ -62,6 +63,8 @@ enum Command {
     Directory(directory::Command),
     /// Fills the archive with a believable support organisation.
     Demo(demo::Args),
+    /// Watches a RustDesk client's folder of recordings, and uploads them to their sessions.
+    ShipRecordings(ship::Args),
     /// Folds every session again and compares; checks every byte that has a checksum.
     Verify(verify::Args),
     /// Prints the effective configuration, and where each value came from.
@@ -148,6 +151,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             runtime.block_on(directory::run(&store, command))
         }
         Command::Demo(args) => runtime.block_on(demo::run(data, &open(data)?, &config, args)),
+        Command::ShipRecordings(args) => ship::run(&config, &args),
         Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {
             print_config(&config, json);

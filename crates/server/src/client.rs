@@ -144,6 +144,40 @@ impl Client {
         }
     }
 
+    /// Where a path of this server is.
+    pub(crate) fn path(&self, path: &str) -> anyhow::Result<Url> {
+        let cannot = || format!("`{path}` is no path of `{}`", self.server);
+        Url::parse(&format!("{}{path}", self.server)).with_context(cannot)
+    }
+
+    /// Sends a piece of a file. Gives the status and the answer, whatever they are.
+    pub(crate) fn put(
+        &mut self,
+        url: &Url,
+        range: &str,
+        piece: &[u8],
+    ) -> anyhow::Result<(u16, serde_json::Value)> {
+        let mut response = self.with_token(|agent, token| {
+            let request = agent.put(url.as_str()).header("Authorization", token);
+            request.header("Content-Range", range).send(piece)
+        })?;
+        let status = response.status().as_u16();
+        let answer = serde_json::from_str(&small(&mut response)).unwrap_or_default();
+        Ok((status, answer))
+    }
+
+    /// Asks for JSON.
+    pub(crate) fn json(&mut self, url: &Url) -> anyhow::Result<serde_json::Value> {
+        let mut response = self.get(url, &[])?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = small(&mut response);
+            anyhow::bail!("`{}` answers {status}: {}", self.server, body.trim());
+        }
+        let reader = response.body_mut().as_reader();
+        serde_json::from_reader(reader).context("the answer broke off")
+    }
+
     /// Waits before another try of something that failed `n_failed` times.
     pub(crate) fn pause(n_failed: u32) {
         std::thread::sleep(backoff(n_failed));

@@ -521,7 +521,8 @@ mod tests {
         let mut text = String::from(
             "# Configuration\n\nKeys of `debrief.toml` in the data directory (or `--config FILE`). \
              Each is also an environment\nvariable, in capitals after `DEBRIEF_`; flags win. \
-             `debrief config` shows what is in force and why.\n\n| key | default | what it does \
+             `debrief config` shows what is in force and why.\nTables `[source.…]` set live sources up: \
+             see [sources.md](sources.md).\n\n| key | default | what it does \
              |\n|---|---|---|\n",
         );
         for key in KEYS {

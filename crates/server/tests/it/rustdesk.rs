@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{NOW, Reply, World, all, as_reader, from, lsids};
+use crate::world::{NOW, Reply, Server, World, all, as_reader, from, lsids, run};
 
 const DEVICE: &str = "123456789";
 const UUID: &str = "M0Y4MkI3N0MtMDMwMw==";
@@ -751,7 +751,11 @@ async fn a_recording_that_grows_is_kept_when_its_beginning_came_again() {
     assert_eq!(record(&world, &tail, head).await, ok);
     taken(&post(&world, &conn, &closes(7, WINDOW)).await);
     let report = report(&world).await;
-    assert_eq!(all(&report, "session_recording_view_url").len(), 1, "{report}");
+    assert_eq!(
+        all(&report, "session_recording_view_url").len(),
+        1,
+        "{report}"
+    );
     taken(&post(&world, &conn, &logs_in(8, WINDOW, 0)).await);
     let lsid = lsids(&report).remove(0);
     let path = format!("/api/v1/sessions/{lsid}/recordings/session/0");
@@ -874,4 +878,86 @@ async fn a_sender_elsewhere_is_the_customers_address() {
     let report = report(&world).await;
     assert!(report.contains("198.51.100.7"), "{report}");
     assert!(report.contains("203.0.113.9"), "{report}");
+}
+
+/// A file that a client has recorded now.
+fn recorded(folder: &std::path::Path, display: &str, bytes: &[u8]) -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let file = format!(
+        "incoming_{DEVICE}_{}_{display}_vp9.webm",
+        now.strftime("%Y%m%d%H%M%S%3f")
+    );
+    std::fs::write(folder.join(&file), bytes).unwrap();
+    file
+}
+
+#[test]
+fn recordings_of_a_folder_are_shipped_to_their_sessions_once() {
+    let data = tempfile::tempdir().unwrap();
+    let config = "[source.rustdesk]\nenabled = true\n";
+    std::fs::write(data.path().join("debrief.toml"), config).unwrap();
+    let server = Server::start(data.path());
+    let admin = server.admin();
+    for body in [opens(7), logs_in(7, WINDOW, 0)] {
+        let url = format!("http://{}/api/audit/conn", server.address);
+        let reply = ureq::post(url).send(body.to_string()).unwrap();
+        assert_eq!(reply.status(), 200);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = b"\x1a\x45\xdf\xa3"
+        .iter()
+        .copied()
+        .cycle()
+        .take(9 << 20)
+        .collect();
+    let long = recorded(folder.path(), "display0", &bytes);
+    let short = recorded(folder.path(), "display1", b"\x1a\x45\xdf\xa3");
+    std::fs::write(folder.path().join("holiday.webm"), "mine").unwrap();
+    let secret = data.path().join("secret");
+    std::fs::write(&secret, &admin.secret).unwrap();
+    let address = format!("http://{}", server.address);
+    let ship = |more: &[&str]| {
+        let folder = folder.path().to_str().unwrap();
+        let mut args = vec!["ship-recordings", folder, "--server", &address, "--once"];
+        args.extend([
+            "--client-id",
+            &admin.id,
+            "--client-secret-file",
+            secret.to_str().unwrap(),
+        ]);
+        args.extend(more);
+        run(data.path(), &args)
+    };
+    // It may still grow.
+    let first = ship(&[]);
+    assert_eq!((first.code, &*first.stderr), (0, ""));
+    let second = ship(&["--settle", "0"]);
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    assert!(
+        second
+            .stderr
+            .contains(&format!("`{long}` is the recording of")),
+        "{}",
+        second.stderr
+    );
+    assert!(
+        second.stderr.contains(&format!("`{short}` is left alone")),
+        "{}",
+        second.stderr
+    );
+    let third = ship(&["--settle", "0"]);
+    assert_eq!((third.code, &*third.stderr), (0, ""));
+    let report = server.report(&server.token(), &format!("start_time={}&duration=0", 1));
+    let lsid = lsids(&report).remove(0);
+    let url = format!("{address}/api/v1/sessions/{lsid}/recordings");
+    let token = format!("Bearer {}", server.token());
+    let mut reply = ureq::get(url)
+        .header("Authorization", token)
+        .call()
+        .unwrap();
+    let listed: Value = reply.body_mut().read_json().unwrap();
+    assert_eq!(listed["recordings"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["recordings"][0]["bytes"], 9 << 20);
+    let zone = ship(&["--time-zone", "Nowhere/Land"]);
+    assert_eq!(zone.code, 2);
 }
