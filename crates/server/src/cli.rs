@@ -23,6 +23,7 @@ use debrief_store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
+use crate::sources;
 
 /// Keeps every remote-support session, and answers for it.
 #[derive(Debug, Parser)]
@@ -65,6 +66,11 @@ enum Command {
     Demo(demo::Args),
     /// Watches a RustDesk client's folder of recordings, and uploads them to their sessions.
     ShipRecordings(ship::Args),
+    /// Forgets which computer a RustDesk device id belongs to, such as after a new installation.
+    ForgetDevice {
+        /// The device's id.
+        id: String,
+    },
     /// Folds every session again and compares; checks every byte that has a checksum.
     Verify(verify::Args),
     /// Prints the effective configuration, and where each value came from.
@@ -152,6 +158,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Demo(args) => runtime.block_on(demo::run(data, &open(data)?, &config, args)),
         Command::ShipRecordings(args) => ship::run(&config, &args),
+        Command::ForgetDevice { id } => {
+            let store = open_existing(data)?;
+            if !runtime.block_on(sources::rustdesk::forget(&store, &id))? {
+                anyhow::bail!("no device `{id}` has come yet");
+            }
+            Ok(())
+        }
         Command::Verify(args) => runtime.block_on(verify::run(data, &config, &args)),
         Command::Config { json } => {
             print_config(&config, json);

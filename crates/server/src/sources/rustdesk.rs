@@ -38,6 +38,7 @@ use crate::app::App;
 use crate::http::no_such_path;
 use crate::random;
 
+pub(crate) use audit::forget;
 pub use audit::sweep;
 pub use device::GONE_SECS;
 pub(crate) use file_name::FileName;
@@ -278,5 +279,41 @@ pub(crate) async fn keep_running(app: App) {
             app.sources().failed(SOURCE, app.now(), error.to_string());
             crate::http::log_chain(&error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Settings, String> {
+        toml::from_str(text).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn it_is_off_unless_it_is_turned_on() {
+        let settings = settings("").unwrap();
+        assert!(!settings.enabled);
+        assert_eq!(settings.secret, None);
+        assert_eq!(settings.requests_per_second, 10);
+    }
+
+    #[test]
+    fn a_faulty_setting_is_refused_and_a_secret_is_not_repeated() {
+        let least = "a".repeat(*SECRET_CHARS.start());
+        let most = "a".repeat(*SECRET_CHARS.end());
+        for secret in [&least, &most] {
+            assert!(settings(&format!("secret = \"{secret}\"")).is_ok());
+        }
+        for secret in [&least[1..], &format!("{most}a"), "sixteen/characters", ""] {
+            let error = settings(&format!("secret = \"{secret}\"")).unwrap_err();
+            assert!(secret.is_empty() || !error.contains(secret), "{error}");
+        }
+        assert!(settings("site = \"a b\"").is_err());
+        assert_eq!(
+            settings("site = \"7\"").unwrap().site,
+            SiteId::parse("7").ok()
+        );
+        assert!(settings("sight = \"7\"").is_err());
     }
 }

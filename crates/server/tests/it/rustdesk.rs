@@ -515,6 +515,11 @@ async fn a_device_with_another_uuid_is_refused_and_shown() {
     let world = restarted(world).await;
     assert_eq!(post(&world, "/api/audit/conn", &forged).await.status, 403);
     audit(&world, "conn", &opens(7)).await;
+    // The administrator says that this is another computer now.
+    assert_eq!(run(world.data(), &["forget-device", DEVICE]).code, 0);
+    assert_eq!(run(world.data(), &["forget-device", DEVICE]).code, 1);
+    audit(&world, "conn", &forged).await;
+    assert_eq!(post(&world, "/api/audit/conn", &opens(7)).await.status, 403);
 }
 
 #[tokio::test]

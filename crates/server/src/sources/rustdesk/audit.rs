@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::{At, Event};
-use debrief_store::{AccessEntry, AccountId, Append, ConflictKind, StoreError};
+use debrief_store::{AccessEntry, AccountId, Append, ConflictKind, Store, StoreError};
 use subtle::ConstantTimeEq as _;
 
 use super::device::{Device, Hearing, Key, Placed, Waiting};
@@ -382,6 +382,16 @@ pub(super) async fn load(app: &App, id: &str) -> Result<Option<Device>, StoreErr
     device
         .map(Some)
         .map_err(|error| StoreError::corrupt(format!("the note of a RustDesk device: {error}")))
+}
+
+/// Forgets whose a device is, so that the next who comes with its id is believed; its sessions
+/// stay. False when it was not known.
+pub(crate) async fn forget(store: &Store, id: &str) -> Result<bool, StoreError> {
+    let is_known = store.note(SOURCE, &name(id)).await?.is_some();
+    if is_known {
+        store.put_note(SOURCE, &name(id), None).await?;
+    }
+    Ok(is_known)
 }
 
 /// Notes what is known of a device, when that changed.
