@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
@@ -18,6 +18,7 @@ use url::Url;
 
 use super::WrongUsage;
 use super::client::{Client, TRIES_MAX};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::sources::rustdesk::FileName;
 
@@ -298,8 +299,9 @@ fn ripe(folder: &Path, settle: Duration) -> anyhow::Result<Vec<Ripe>> {
         };
         let metadata = entry.metadata().with_context(cannot)?;
         let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
+        let now = Duration::from_millis(Clock::System.now().millis().unsigned_abs());
         // A time in the future is not old.
-        let age = SystemTime::now().duration_since(modified);
+        let age = (UNIX_EPOCH + now).duration_since(modified);
         let age = age.unwrap_or(Duration::ZERO);
         if metadata.is_file() && 0 < metadata.len() && settle <= age {
             found.push(Ripe {

@@ -471,6 +471,7 @@ async fn a_device_that_comes_back_goes_on_with_its_session() {
     beat(&world, &[]).await;
     audit(&world, "conn", &opens(7)).await;
     audit(&world, "conn", &logs_in(7, WINDOW, 0)).await;
+    beat(&world, &[7]).await;
     wait(&world, GONE_SECS);
     sweep(&world.app).await.unwrap();
     assert!(told(&world).await.contains("Session End"));
@@ -484,11 +485,12 @@ async fn a_device_that_comes_back_goes_on_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_device_that_never_beats_is_not_thought_gone() {
+async fn a_device_that_never_names_its_connections_is_not_thought_gone() {
     let world = world().await;
     audit(&world, "conn", &opens(7)).await;
     audit(&world, "conn", &logs_in(7, WINDOW, 0)).await;
     wait(&world, 10 * GONE_SECS);
+    beat(&world, &[]).await;
     sweep(&world.app).await.unwrap();
     assert!(!told(&world).await.contains("Session End"));
 }

@@ -40,7 +40,8 @@ pub const GONE_SECS: i64 = 60;
 pub(super) struct Device {
     /// A hash of the machine id that came with it first.
     pub(super) uuid: String,
-    /// Whether it has ever sent a heartbeat: only then its silence means something.
+    /// Whether its heartbeats have ever named a connection: only then their silence about one
+    /// means something.
     pub(super) beats: bool,
     /// Whether it has told what it is.
     pub(super) is_known: bool,
@@ -436,7 +437,7 @@ impl Device {
     /// A heartbeat: these connections are there.
     pub(super) fn beat(&mut self, hearing: &mut Hearing<'_>, connections: &[i32], from: IpAddr) {
         let now = hearing.now.millis();
-        self.beats = true;
+        self.beats |= !connections.is_empty();
         self.address = Some(from);
         for conn_id in connections {
             let Some(idx) = self.find(*conn_id) else {
