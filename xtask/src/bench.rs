@@ -22,7 +22,7 @@ use anyhow::{Context as _, bail};
 
 use results::Results;
 use rows::{ROWS, Row};
-use stand::{Scale, Stand, say};
+use stand::{Archive, Scale, Stand, say};
 
 const SESSIONS: u32 = 60_000;
 const SESSIONS_QUICK: u32 = 4_000;
@@ -31,6 +31,11 @@ const REPEATS: u32 = 5;
 const REPEATS_KEPT_MIN: u32 = 5;
 const _: () = assert!(REPEATS_KEPT_MIN <= REPEATS);
 const MEMORY_REPORT_BYTES: u64 = 1_000_000_000;
+const UPLOAD_BYTES: u64 = 10_000_000_000;
+const UPLOAD_BYTES_QUICK: u64 = 1_000_000_000;
+/// PostgreSQL makes the report as one value, which has a limit, and takes its time.
+const SESSIONS_NORMALISED: u32 = 10_000;
+const SESSIONS_NORMALISED_QUICK: u32 = 1_000;
 
 /// What to measure, and how thoroughly.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,7 +63,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = workspace.context("the workspace has no folder")?;
     let scale = scale(options);
     let began = Instant::now();
-    let mut stand = Stand::build(workspace, scale, options.binary.as_deref())?;
+    let mut stand = Stand::build(workspace, scale, options.binary.as_deref(), Archive::Fresh)?;
     let chosen: Vec<&'static Row> = match options.only {
         Some(row) => vec![row],
         None => ROWS.iter().collect(),
@@ -99,6 +104,8 @@ fn scale(options: &Options) -> Scale {
             sample: Duration::from_millis(400),
             n_first_bytes: 20,
             memory_report_bytes: 0,
+            upload_bytes: UPLOAD_BYTES_QUICK,
+            n_normalised: SESSIONS_NORMALISED_QUICK,
         };
     }
     Scale {
@@ -107,5 +114,7 @@ fn scale(options: &Options) -> Scale {
         sample: Duration::from_secs(2),
         n_first_bytes: 50,
         memory_report_bytes: MEMORY_REPORT_BYTES,
+        upload_bytes: UPLOAD_BYTES,
+        n_normalised: SESSIONS_NORMALISED,
     }
 }

@@ -14,6 +14,8 @@ const READ_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Census {
     pub(super) lsids: Vec<String>,
+    /// When each began, in UNIX seconds; in the order of `lsids` where each tells it.
+    pub(super) starts: Vec<i64>,
     /// How many sessions each representative owned at any time, by user id.
     pub(super) n_owned: BTreeMap<String, usize>,
 }
@@ -38,6 +40,9 @@ impl Census {
             if tag.starts_with(b"<session ") {
                 let lsid = attribute(tag, b" lsid=\"").context("a session has no `lsid`")?;
                 census.lsids.push(lsid);
+            } else if tag.starts_with(b"<start_time ") {
+                let start = attribute(tag, b" timestamp=\"").context("a start has no time")?;
+                census.starts.push(start.parse()?);
             } else if tag.starts_with(b"<representative ") {
                 rep = attribute(tag, b" id=\"").context("a representative has no `id`")?;
             } else if tag == b"<session_owner>" {
@@ -86,7 +91,7 @@ mod tests {
             )
         };
         let report = format!(
-            "<session_list xmlns=\"x\"><session lsid=\"a\">{}{}{}</session>\n\
+            "<session_list xmlns=\"x\"><session lsid=\"a\"><start_time timestamp=\"5\">x</start_time>{}{}{}</session>\n\
              <session lsid=\"b\">{}</session>\n<session lsid=\"c\"></session></session_list>",
             rep("7", "1"),
             rep("7", "1"),
@@ -95,6 +100,7 @@ mod tests {
         );
         let census = Census::read(report.as_bytes()).expect("a report");
         assert_eq!(census.lsids, ["a", "b", "c"]);
+        assert_eq!(census.starts, [5]);
         let n_owned = [("7".into(), 1), ("9".into(), 1)];
         assert_eq!(census.n_owned, BTreeMap::from(n_owned));
     }
@@ -103,6 +109,7 @@ mod tests {
     fn the_nearest_share_is_chosen() {
         let census = Census {
             lsids: vec![String::new(); 300],
+            starts: Vec::new(),
             n_owned: BTreeMap::from([("1".into(), 90), ("2".into(), 4), ("3".into(), 1)]),
         };
         assert_eq!(census.rep_with_share(0.01), Some("2"));

@@ -87,8 +87,10 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn create(binary: &Binary, archive: &Path) -> anyhow::Result<Account> {
+        // An archive that is kept has the accounts of earlier runs.
+        let name = format!("bench-{:016x}", fastrand::u64(..));
         let allow = ["--allow", "reporting,recordings,ingest", "--json"];
-        let arguments = [&["account", "create", "bench"], allow.as_slice()].concat();
+        let arguments = [&["account", "create", &name], allow.as_slice()].concat();
         let answer = binary.run(archive, &arguments)?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let field = |name: &str| {

@@ -57,6 +57,15 @@ pub(super) fn post_events_head(token: &str, n_bytes: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The head of a request that puts a recording of so many bytes to `target`.
+pub(super) fn put_head(target: &str, token: &str, n_bytes: u64) -> Vec<u8> {
+    format!(
+        "PUT {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {n_bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// One connection that is kept alive.
 pub(super) struct Connection {
     stream: TcpStream,
@@ -93,10 +102,20 @@ impl Connection {
             .context("cannot send a request")
     }
 
+    /// Another handle of the connection, to see how it is read from.
+    pub(super) fn stream(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
     /// Reads one answer whole, gives its body to `sink` and returns the body's length. Any status
     /// but 200 is an error.
     pub(super) fn receive(&mut self, sink: &mut dyn Write) -> anyhow::Result<u64> {
-        match self.receive_header()? {
+        self.receive_as(200, sink)
+    }
+
+    /// The same where another status is the right one.
+    pub(super) fn receive_as(&mut self, status: u16, sink: &mut dyn Write) -> anyhow::Result<u64> {
+        match self.receive_header(status)? {
             Framing::Length(n_bytes) => {
                 self.pass(n_bytes, sink)?;
                 Ok(n_bytes)
@@ -107,7 +126,7 @@ impl Connection {
 
     /// Reads until the first byte of the body is there, and closes the connection.
     pub(super) fn receive_first_byte(mut self) -> anyhow::Result<Instant> {
-        match self.receive_header()? {
+        match self.receive_header(200)? {
             Framing::Length(n_bytes) => ensure!(0 < n_bytes, "the body is empty"),
             Framing::Chunked => ensure!(0 < self.receive_chunk_size()?, "the body is empty"),
         }
@@ -117,9 +136,12 @@ impl Connection {
         Ok(Instant::now())
     }
 
-    fn receive_header(&mut self) -> anyhow::Result<Framing> {
+    fn receive_header(&mut self, status: u16) -> anyhow::Result<Framing> {
         self.receive_line()?;
-        if !self.line.starts_with(b"HTTP/1.1 200") {
+        if !self
+            .line
+            .starts_with(format!("HTTP/1.1 {status}").as_bytes())
+        {
             bail!("the answer is `{}`", String::from_utf8_lossy(&self.line));
         }
         let mut framing = None;

@@ -21,9 +21,21 @@ pub(super) enum Measured {
         debrief: Vec<f64>,
         peer: Vec<f64>,
         ratios: Vec<f64>,
+        /// What this run did otherwise than the row says.
+        note: Option<String>,
     },
     /// The row could not run on this machine, and what would change that.
     Missing { why: String },
+}
+
+impl Measured {
+    /// The same, with what this run did otherwise than the row says.
+    pub(super) fn noted(mut self, text: String) -> Measured {
+        if let Measured::Done { note, .. } = &mut self {
+            *note = Some(text);
+        }
+        self
+    }
 }
 
 /// Median, least and most.
@@ -85,6 +97,8 @@ struct RowDocument {
     better: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl Results {
@@ -143,6 +157,7 @@ fn cells(row: &Row, got: &Measured) -> [String; 9] {
             debrief,
             peer,
             ratios,
+            note: _,
         } => {
             let ratio = Spread::of(ratios);
             (
@@ -162,7 +177,12 @@ fn cells(row: &Row, got: &Measured) -> [String; 9] {
         Better::Higher => "≥",
         Better::Lower => "≤",
     };
-    let what = format!("{}; against {}", row.name, row.against);
+    let note = match got {
+        Measured::Done { note, .. } => note.as_deref(),
+        Measured::Missing { .. } => None,
+    };
+    let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+    let what = format!("{}; against {}{note}", row.name, row.against);
     let goal = format!("{sign} {}", short(row.goal));
     let stretch = format!("{sign} {}", short(row.stretch));
     let key = row.key.to_owned();
@@ -183,9 +203,9 @@ fn reached(row: &Row, ratio: f64) -> &'static str {
 }
 
 fn json(row: &Row, got: &Measured) -> RowDocument {
-    let (ratio, why) = match got {
-        Measured::Done { ratios, .. } => (Some(Spread::of(ratios)), None),
-        Measured::Missing { why } => (None, Some(why.clone())),
+    let (ratio, why, note) = match got {
+        Measured::Done { ratios, note, .. } => (Some(Spread::of(ratios)), None, note.clone()),
+        Measured::Missing { why } => (None, Some(why.clone()), None),
     };
     RowDocument {
         name: row.name,
@@ -200,6 +220,7 @@ fn json(row: &Row, got: &Measured) -> RowDocument {
             Better::Lower => "lower",
         },
         why,
+        note,
     }
 }
 

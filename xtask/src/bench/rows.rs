@@ -1,6 +1,12 @@
 //! The rows of the bench: what is compared with what, and how each is measured.
 
+mod day;
+mod decoders;
+mod fairness;
+mod flask;
 mod ingest;
+mod upload;
+mod xmlagg;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -17,7 +23,8 @@ use super::flood::{self, Lookups, Stream};
 use super::load::{self, Coding};
 use super::peers::{NGINX_MISSING, Sending, XMLLINT_MISSING, Xmllint};
 use super::results::{Measured, median};
-use super::stand::{REPORT_FILE, Stand, WHOLE_RANGE, folder_bytes, near};
+use super::stand::{REPORT_FILE, Stand, folder_bytes, near};
+use fairness::Beside;
 
 /// One comparison.
 #[derive(Debug)]
@@ -40,7 +47,7 @@ pub(super) enum Better {
 }
 
 /// Goals come from the performance page §3. The size comes first: later rows fill the access log.
-pub(super) static ROWS: [Row; 18] = [
+pub(super) static ROWS: &[Row] = &[
     Row {
         key: "size",
         name: "archive size",
@@ -96,6 +103,24 @@ pub(super) static ROWS: [Row; 18] = [
         measure: on_the_fly,
     },
     Row {
+        key: "xmlagg",
+        name: "whole-range report, gzip client",
+        against: "PostgreSQL xmlagg over normalised tables",
+        goal: 100.0,
+        stretch: 300.0,
+        better: Better::Higher,
+        measure: xmlagg::against_postgresql,
+    },
+    Row {
+        key: "flask",
+        name: "whole-range report, identity client",
+        against: "Flask streaming stored XML out of SQLite",
+        goal: 1.1,
+        stretch: 2.0,
+        better: Better::Higher,
+        measure: flask::against_flask,
+    },
+    Row {
         key: "lookup",
         name: "lookup by lsid, 16 connections, token checked",
         against: "nginx static file of that size",
@@ -121,6 +146,24 @@ pub(super) static ROWS: [Row; 18] = [
         stretch: 1.5,
         better: Better::Lower,
         measure: filter,
+    },
+    Row {
+        key: "day",
+        name: "one day out of the archive",
+        against: "as many sessions, a day's, out of an archive of a tenth",
+        goal: 1.3,
+        stretch: 1.1,
+        better: Better::Lower,
+        measure: day::against_a_tenth,
+    },
+    Row {
+        key: "decoders",
+        name: "clients that decode the gzip body byte-identically",
+        against: "those that are installed",
+        goal: 1.0,
+        stretch: 1.0,
+        better: Better::Higher,
+        measure: decoders::against_identity,
     },
     Row {
         key: "import",
@@ -186,6 +229,60 @@ pub(super) static ROWS: [Row; 18] = [
         measure: ingest::report_meanwhile,
     },
     Row {
+        key: "fair-lookup-1",
+        name: "lookups, 16 connections, while a whole-range report runs",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::lookup(stand, Beside::Reports(1)),
+    },
+    Row {
+        key: "fair-lookup-4",
+        name: "lookups, 16 connections, while four whole-range reports run",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::lookup(stand, Beside::Reports(4)),
+    },
+    Row {
+        key: "fair-lookup-slow",
+        name: "lookups, 16 connections, while a client reads a whole-range report at 1 KB/s",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::lookup(stand, Beside::SlowReader),
+    },
+    Row {
+        key: "fair-ingest-1",
+        name: "durable ingest, 4 clients, batches of 100, while a whole-range report runs",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::ingest(stand, Beside::Reports(1)),
+    },
+    Row {
+        key: "fair-ingest-4",
+        name: "durable ingest, 4 clients, batches of 100, while four whole-range reports run",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::ingest(stand, Beside::Reports(4)),
+    },
+    Row {
+        key: "fair-ingest-slow",
+        name: "durable ingest, 4 clients, batches of 100, while a client reads a whole-range report at 1 KB/s",
+        against: "the same alone",
+        goal: 0.5,
+        stretch: 0.8,
+        better: Better::Higher,
+        measure: |stand| fairness::ingest(stand, Beside::SlowReader),
+    },
+    Row {
         key: "memory",
         name: "anonymous memory during a report of 1 GB, MB more",
         against: "idle",
@@ -193,6 +290,15 @@ pub(super) static ROWS: [Row; 18] = [
         stretch: 16.0,
         better: Better::Lower,
         measure: memory_of_a_report,
+    },
+    Row {
+        key: "memory-upload",
+        name: "anonymous memory during the upload of a recording of 10 GB, MB more",
+        against: "idle",
+        goal: 32.0,
+        stretch: 16.0,
+        better: Better::Lower,
+        measure: upload::memory_of_an_upload,
     },
     Row {
         key: "stalled",
@@ -218,6 +324,8 @@ const MEGABYTE: f64 = 1e6;
 /// Sessions asked for to learn how long a lookup's answer is.
 const LOOKUP_TRIALS: usize = 200;
 const LOOKUP_TOLERANCE: f64 = 0.2;
+/// Requests are made before anything is measured, and held in memory: so many of them at most.
+const LOOKUP_SESSIONS_MAX: usize = 500_000;
 /// After a report was cut at its first byte, the server gets so long to notice.
 const CUT_PAUSE: Duration = Duration::from_millis(5);
 const FILTER_SHARE: f64 = 0.01;
@@ -260,6 +368,7 @@ fn compared(
         debrief,
         peer,
         ratios,
+        note: None,
     }
 }
 
@@ -281,7 +390,7 @@ fn whole_range(stand: &Stand, coding: Coding, n_clients: usize) -> anyhow::Resul
         return Ok(missing(NGINX_MISSING));
     };
     let server = stand.server()?;
-    let request = server.report(WHOLE_RANGE, coding);
+    let request = server.report(&stand.range, coding);
     let stream = |address, request| Stream {
         address,
         request,
@@ -319,7 +428,7 @@ fn on_the_fly(stand: &mut Stand) -> anyhow::Result<Measured> {
         lasts: stand.scale.sample,
         body_bytes,
     };
-    let request = server.report(WHOLE_RANGE, Coding::Gzip);
+    let request = server.report(&stand.range, Coding::Gzip);
     let target = Sending::OnTheFly.target(REPORT_FILE);
     let compressing = load::get(&target, Coding::Gzip, &server.token);
     // How well level 1 does is not ours to say, but it must not have been sent as it is.
@@ -343,18 +452,7 @@ fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
         return Ok(missing(NGINX_MISSING));
     };
     let server = stand.server()?;
-    let mut lsids = stand.census.lsids.clone();
-    fastrand::Rng::with_seed(1).shuffle(&mut lsids);
-    let mut n_bytes = 0;
-    let trials = &lsids[..LOOKUP_TRIALS.min(lsids.len())];
-    for lsid in trials {
-        n_bytes += ask_one(stand, lsid)?;
-    }
-    let mean = n_bytes / trials.len() as u64;
-    let requests: Vec<Vec<u8>> = lsids
-        .iter()
-        .map(|lsid| server.report(&format!("lsid={lsid}"), Coding::Gzip))
-        .collect();
+    let (requests, mean) = lookup_requests(stand)?;
     let mut bytes = vec![0; usize::try_from(mean)?];
     File::open(stand.files().join(format!("{REPORT_FILE}.gz")))?.read_exact(&mut bytes)?;
     fs::write(stand.files().join("one"), &bytes)?;
@@ -386,6 +484,27 @@ fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
     }))
 }
 
+/// A request for each session of the archive, in any order, and the mean length of the answers.
+pub(super) fn lookup_requests(stand: &Stand) -> anyhow::Result<(Vec<Vec<u8>>, u64)> {
+    let server = stand.server()?;
+    let mut lsids = stand.lsids.clone();
+    fastrand::Rng::with_seed(1).shuffle(&mut lsids);
+    let mut n_bytes = 0;
+    let trials = &lsids[..LOOKUP_TRIALS.min(lsids.len())];
+    for lsid in trials {
+        n_bytes += ask_one(stand, lsid)?;
+    }
+    let mean = n_bytes / trials.len() as u64;
+    let request = |lsid: &String| server.report(&format!("lsid={lsid}"), Coding::Gzip);
+    Ok((
+        lsids[..LOOKUP_SESSIONS_MAX.min(lsids.len())]
+            .iter()
+            .map(request)
+            .collect(),
+        mean,
+    ))
+}
+
 /// Asks for one session in both codings, checks that it is the one, and gives the gzip length.
 fn ask_one(stand: &Stand, lsid: &str) -> anyhow::Result<u64> {
     let selection = format!("lsid={lsid}");
@@ -404,7 +523,7 @@ fn first_byte(stand: &mut Stand) -> anyhow::Result<Measured> {
     let server = stand.server()?;
     let lsid = stand.census.lsids.first().context("no session")?;
     let one = server.report(&format!("lsid={lsid}"), Coding::Gzip);
-    let whole = server.report(WHOLE_RANGE, Coding::Gzip);
+    let whole = server.report(&stand.range, Coding::Gzip);
     let sample = |request: &[u8]| {
         let mut waits = Vec::new();
         for _ in 0..stand.scale.n_first_bytes {
@@ -424,7 +543,7 @@ fn filter(stand: &mut Stand) -> anyhow::Result<Measured> {
     let server = stand.server()?;
     let rep = stand.census.rep_with_share(FILTER_SHARE);
     let rep = rep.context("no representative owned a session")?;
-    let filtered = format!("{WHOLE_RANGE}&limit=rep:{rep}");
+    let filtered = format!("{}&limit=rep:{rep}", stand.range);
     let mut body = Vec::new();
     stand.ask(&filtered, Coding::Identity, &mut body)?;
     let n_found = Census::read(body.as_slice())?.lsids.len();
@@ -449,7 +568,7 @@ fn filter(stand: &mut Stand) -> anyhow::Result<Measured> {
         stand.scale.n_repeats,
         [
             &mut || micros_per_session(&filtered, n_found, n_bytes),
-            &mut || micros_per_session(WHOLE_RANGE, n_all, stand.gzip_bytes),
+            &mut || micros_per_session(&stand.range, n_all, stand.gzip_bytes),
         ],
     )?;
     Ok(compared("µs/session", filtered, all, |filtered, all| {
@@ -496,7 +615,7 @@ fn memory_of_a_report(stand: &mut Stand) -> anyhow::Result<Measured> {
             let watching = scope.spawn(|| peak_megabytes(server, &is_over));
             let mut asking = Ok(0);
             for _ in 0..n_reports.max(1) {
-                asking = stand.ask(WHOLE_RANGE, Coding::Identity, &mut io::sink());
+                asking = stand.ask(&stand.range, Coding::Identity, &mut io::sink());
                 if asking.is_err() {
                     break;
                 }
@@ -518,7 +637,7 @@ fn memory_of_stalled_clients(stand: &mut Stand) -> anyhow::Result<Measured> {
         for _ in 0..stand.scale.n_repeats {
             idles.push(fresh_and_idle(stand)?);
             let server = stand.server()?;
-            let request = server.report(WHOLE_RANGE, coding);
+            let request = server.report(&stand.range, coding);
             let mut clients = Vec::new();
             for _ in 0..STALLED_CLIENTS {
                 let mut client = TcpStream::connect(server.address)?;
@@ -544,7 +663,7 @@ fn archive_size(stand: &mut Stand) -> anyhow::Result<Measured> {
     stand.stop()?;
     let archive = folder_bytes(&stand.archive())? as f64 / MEGABYTE;
     stand.restart()?;
-    let xml = stand.xml_bytes as f64 / MEGABYTE;
+    let xml = stand.whole_xml_bytes as f64 / MEGABYTE;
     Ok(compared("MB", vec![archive], vec![xml], |archive, xml| {
         archive / xml
     }))

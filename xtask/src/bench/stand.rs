@@ -5,14 +5,14 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use super::census::Census;
 use super::debrief::{Account, Binary, Server};
-use super::load::{Coding, Connection};
+use super::load::{self, Coding, Connection};
 use super::peers::Nginx;
 
 /// Every session there is: the range that the rows ask for.
@@ -21,6 +21,10 @@ pub(super) const WHOLE_RANGE: &str = "start_time=0&duration=0";
 pub(super) const REPORT_FILE: &str = "report.xml";
 const REPORT_FILE_GZIP: &str = "report.xml.gz";
 const DEMO_SEED: &str = "1";
+/// Where an archive is kept for later runs, below `target`.
+const KEPT_FOLDER: &str = "bench-archive";
+/// A report of more sessions is not saved.
+const SAVED_SESSIONS_MAX: usize = 250_000;
 /// Running sessions grow and links expire at another second: lengths of two reports differ a bit.
 pub(super) const BODY_TOLERANCE: f64 = 0.01;
 
@@ -35,6 +39,10 @@ pub(super) struct Scale {
     pub(super) n_first_bytes: u32,
     /// Bytes that the memory row has sent, in whole reports.
     pub(super) memory_report_bytes: u64,
+    /// Bytes of the recording that the upload row hands in.
+    pub(super) upload_bytes: u64,
+    /// Sessions of PostgreSQL's normalised tables at most.
+    pub(super) n_normalised: u32,
 }
 
 /// Everything a row needs.
@@ -44,12 +52,31 @@ pub(super) struct Stand {
     account: Account,
     server: Option<Server>,
     pub(super) nginx: Option<Nginx>,
+    pub(super) workspace: PathBuf,
+    /// What the rows about whole reports ask for: everything, unless that is too much to be saved.
+    pub(super) range: String,
+    range_from: u64,
+    /// What is in `range`.
     pub(super) census: Census,
-    /// Length of the whole report.
+    /// Every session of the archive.
+    pub(super) lsids: Vec<String>,
+    /// Length of the report of `range`.
     pub(super) xml_bytes: u64,
+    /// Length of the report of everything.
+    pub(super) whole_xml_bytes: u64,
     pub(super) gzip_bytes: u64,
+    archive: PathBuf,
     /// The last field: removed when the servers have ended.
     home: TempDir,
+}
+
+/// Where the archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Archive {
+    /// Made for this run.
+    Fresh,
+    /// Made once, and found again by the next run that asks for as many sessions.
+    Kept,
 }
 
 impl Stand {
@@ -57,6 +84,7 @@ impl Stand {
         workspace: &Path,
         scale: Scale,
         binary: Option<&Path>,
+        archive: Archive,
     ) -> anyhow::Result<Stand> {
         let began = Instant::now();
         let binary = match binary {
@@ -66,35 +94,46 @@ impl Stand {
         say(&format!("built in {}", secs(began)));
         // Not in the folder for temporary files, which may live in memory: commits must reach a disk.
         let shed = workspace.join("target");
-        let home = tempfile::Builder::new().prefix("bench-").tempdir_in(shed)?;
-        let archive = home.path().join("archive");
-        let began = Instant::now();
-        let n_sessions = scale.n_sessions.to_string();
-        let demo = [
-            "demo",
-            "--no-recordings",
-            "--sessions",
-            &n_sessions,
-            "--seed",
-            DEMO_SEED,
-        ];
-        binary.run(&archive, &demo)?;
-        say(&format!("made {n_sessions} sessions in {}", secs(began)));
-        let account = Account::create(&binary, &archive)?;
+        let home = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(&shed)?;
+        let path = match archive {
+            Archive::Fresh => home.path().join("archive"),
+            Archive::Kept => shed.join(KEPT_FOLDER).join("archive"),
+        };
+        let n_sessions = scale.n_sessions;
+        match archive {
+            Archive::Fresh => fill(&binary, &path, n_sessions)?,
+            Archive::Kept => fill_once(&binary, &shed.join(KEPT_FOLDER), &path, n_sessions)?,
+        }
+        let account = Account::create(&binary, &path)?;
         fs::create_dir(home.path().join("files"))?;
         let mut stand = Stand {
             scale,
+            workspace: workspace.into(),
             binary,
             account,
             server: None,
             nginx: None,
+            range: WHOLE_RANGE.into(),
+            range_from: 0,
             census: Census::default(),
+            lsids: Vec::new(),
             xml_bytes: 0,
+            whole_xml_bytes: 0,
             gzip_bytes: 0,
+            archive: path,
             home,
         };
         stand.restart()?;
         let began = Instant::now();
+        stand.lsids = stand.listed(WHOLE_RANGE)?;
+        let n_found = stand.lsids.len();
+        ensure!(
+            n_found == n_sessions as usize,
+            "the report has {n_found} sessions of {n_sessions}"
+        );
+        stand.choose_range()?;
         stand.save_reports()?;
         stand.nginx = Nginx::start(&stand.files(), stand.home.path())?;
         say(&format!(
@@ -104,6 +143,63 @@ impl Stand {
             stand.gzip_bytes / 1_000_000
         ));
         Ok(stand)
+    }
+
+    /// The lsids of a report, without the sessions.
+    fn listed(&self, selection: &str) -> anyhow::Result<Vec<String>> {
+        let server = self.server()?;
+        let target = format!("/api/reporting?generate_report=SupportSessionListing&{selection}");
+        let mut connection = Connection::open(server.address)?;
+        connection.send(&load::get(&target, Coding::Identity, &server.token))?;
+        let mut listing = Vec::new();
+        connection.receive(&mut listing)?;
+        let tag = b"<session_summary lsid=\"";
+        let mut lsids = Vec::new();
+        let mut rest = listing.as_slice();
+        while let Some(at) = find(rest, tag) {
+            rest = &rest[at + tag.len()..];
+            let end = find(rest, b"\"").context("an lsid has no end")?;
+            lsids.push(String::from_utf8(rest[..end].to_vec())?);
+        }
+        Ok(lsids)
+    }
+
+    /// A whole report has to be saved for the peers. Where that would be too long, the newest
+    /// sessions stand for it.
+    fn choose_range(&mut self) -> anyhow::Result<()> {
+        if self.lsids.len() <= SAVED_SESSIONS_MAX {
+            return Ok(());
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        for n_days in 1_u64.. {
+            self.range_from = now.saturating_sub(n_days * 86_400);
+            self.range = format!("start_time={}&duration=0", self.range_from);
+            let n_listed = self.listed(&self.range)?.len();
+            if SAVED_SESSIONS_MAX / 2 <= n_listed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sessions that rows ask for, without those that begin later.
+    pub(super) fn range_until_now(&self) -> anyhow::Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let (from, duration) = (self.range_from, now - self.range_from);
+        Ok(format!("start_time={from}&duration={duration}"))
+    }
+
+    /// Whether the rows ask for less than the whole archive, and for how much.
+    pub(super) fn range_note(&self) -> Option<String> {
+        let (n, n_all) = (self.census.lsids.len(), self.lsids.len());
+        (n < n_all).then(|| format!("the newest {n} of {n_all} sessions"))
+    }
+
+    /// A second Debrief, whose archive the demo fills with so many sessions.
+    pub(super) fn demo_server(&self, archive: &Path, n_sessions: u32) -> anyhow::Result<Server> {
+        fill(&self.binary, archive, n_sessions)?;
+        let account = Account::create(&self.binary, archive)?;
+        Server::start(&self.binary, archive, &account, &self.second_talk())
     }
 
     /// The running Debrief.
@@ -137,6 +233,9 @@ impl Stand {
 
     /// A second Debrief, whose archive is a copy of the running one's.
     pub(super) fn copied_server(&mut self) -> anyhow::Result<Server> {
+        let (there, wanted) = (free_bytes(self.home())?, folder_bytes(&self.archive())?);
+        let is_room = wanted + wanted / 4 < there;
+        ensure!(is_room, "the disk has no room for a copy of the archive");
         let archive = self.fresh_archive()?;
         self.stop()?;
         let mut copying = Command::new("cp");
@@ -156,7 +255,7 @@ impl Stand {
     }
 
     pub(super) fn archive(&self) -> PathBuf {
-        self.home.path().join("archive")
+        self.archive.clone()
     }
 
     /// The folder that nginx serves.
@@ -164,9 +263,14 @@ impl Stand {
         self.home.path().join("files")
     }
 
+    /// Where `fresh_archive` is.
+    pub(super) fn fresh_archive_path(&self) -> PathBuf {
+        self.home.path().join("import")
+    }
+
     /// A folder that is not there yet.
     pub(super) fn fresh_archive(&self) -> anyhow::Result<PathBuf> {
-        let path = self.home.path().join("import");
+        let path = self.fresh_archive_path();
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
@@ -196,17 +300,16 @@ impl Stand {
 
     fn save_reports(&mut self) -> anyhow::Result<()> {
         // What a new server does only once must not fall into the first sample.
-        self.ask(WHOLE_RANGE, Coding::Identity, &mut io::sink())?;
+        self.whole_xml_bytes = self.ask(WHOLE_RANGE, Coding::Identity, &mut io::sink())?;
         let plain = self.files().join(REPORT_FILE);
         self.xml_bytes = self.save(Coding::Identity, &plain)?;
         let gzip = self.files().join(REPORT_FILE_GZIP);
         self.gzip_bytes = self.save(Coding::Gzip, &gzip)?;
         self.census = Census::of(&plain)?;
-        let n_found = self.census.lsids.len();
+        let (n_found, n_listed) = (self.census.lsids.len(), self.listed(&self.range)?.len());
         ensure!(
-            n_found == self.scale.n_sessions as usize,
-            "the report has {n_found} sessions of {}",
-            self.scale.n_sessions
+            n_found == n_listed,
+            "the report has {n_found} sessions, its listing {n_listed}"
         );
         let said = u64::from(gzip_trailer_bytes(&gzip)?);
         let wanted = self.body_bytes(Coding::Identity);
@@ -219,10 +322,69 @@ impl Stand {
 
     fn save(&self, coding: Coding, path: &Path) -> anyhow::Result<u64> {
         let mut file = BufWriter::new(File::create(path)?);
-        let n_bytes = self.ask(WHOLE_RANGE, coding, &mut file)?;
+        let n_bytes = self.ask(&self.range, coding, &mut file)?;
         file.flush()?;
         Ok(n_bytes)
     }
+}
+
+fn fill(binary: &Binary, archive: &Path, n_sessions: u32) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let n_sessions = n_sessions.to_string();
+    let demo = [
+        "demo",
+        "--no-recordings",
+        "--sessions",
+        &n_sessions,
+        "--seed",
+        DEMO_SEED,
+    ];
+    binary.run(archive, &demo)?;
+    say(&format!("made {n_sessions} sessions in {}", secs(began)));
+    Ok(())
+}
+
+/// The same unless it was done before, which a file beside the archive tells.
+fn fill_once(
+    binary: &Binary,
+    folder: &Path,
+    archive: &Path,
+    n_sessions: u32,
+) -> anyhow::Result<()> {
+    let mark = folder.join("sessions");
+    let told = fs::read_to_string(&mark).unwrap_or_default();
+    if told == n_sessions.to_string() {
+        say(&format!("found the archive of {n_sessions} sessions"));
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    fill(binary, archive, n_sessions)?;
+    fs::write(mark, n_sessions.to_string())?;
+    Ok(())
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+/// What the file system of a folder has left.
+pub(super) fn free_bytes(folder: &Path) -> anyhow::Result<u64> {
+    let mut command = Command::new("df");
+    let output = command
+        .args(["--output=avail", "-B1"])
+        .arg(folder)
+        .output()?;
+    let told = String::from_utf8(output.stdout)?;
+    let number = told
+        .lines()
+        .nth(1)
+        .and_then(|line| line.trim().parse().ok());
+    number.context("`df` does not say how much disk is left")
 }
 
 /// The lengths that differ from `n_bytes` by at most this share.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -82,10 +82,12 @@ pub(super) fn against_postgresql(stand: &mut Stand) -> anyhow::Result<Measured> 
 
 /// The speed of a report while events come in, against its speed alone.
 pub(super) fn report_meanwhile(stand: &mut Stand) -> anyhow::Result<Measured> {
-    let server = stand.copied_server()?;
+    let server = match stand.copied_server() {
+        Ok(server) => server,
+        Err(error) => return Ok(missing(&format!("{error:#}"))),
+    };
     // The new sessions start later, so that the report stays the same.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let request = server.report(&format!("start_time=0&duration={now}"), Coding::Gzip);
+    let request = server.report(&stand.range_until_now()?, Coding::Gzip);
     let mut feeds = feeds(DISTURBING_CLIENTS, DISTURBING_BATCH, &server.token)?;
     let mut connection = Connection::open(server.address)?;
     connection.send(&request)?;
@@ -132,6 +134,6 @@ fn both(stream: &Stream<'_>, feeds: &mut [Feed], server: &Server) -> anyhow::Res
     })
 }
 
-fn connections(server: &Server, n_clients: u32) -> anyhow::Result<Vec<Http>> {
+pub(super) fn connections(server: &Server, n_clients: u32) -> anyhow::Result<Vec<Http>> {
     (0..n_clients).map(|_| Http::open(server.address)).collect()
 }
