@@ -3,6 +3,7 @@
 //! It judges speed, memory and size; whether answers are right is for the tests. It checks only
 //! that what it measures is what it asked for.
 
+mod big;
 mod census;
 mod debrief;
 mod deliver;
@@ -26,6 +27,7 @@ use stand::{Archive, Scale, Stand, say};
 
 const SESSIONS: u32 = 60_000;
 const SESSIONS_QUICK: u32 = 4_000;
+const SESSIONS_BIG: u32 = 2_000_000;
 const REPEATS: u32 = 5;
 /// Results are kept only of runs that were repeated so often.
 const REPEATS_KEPT_MIN: u32 = 5;
@@ -43,7 +45,11 @@ pub(crate) struct Options {
     /// Two minutes: a small archive and short samples.
     #[arg(long)]
     quick: bool,
-    /// How many sessions the archive gets.
+    /// A large archive, kept in `target/bench-archive` for the next run, and what only that shows:
+    /// start, `verify`, copy, a year's report.
+    #[arg(long)]
+    big: bool,
+    /// How many sessions the archive gets [default: 60000, with --quick 4000, with --big 2000000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
     sessions: Option<u32>,
     /// How often each side of a row is measured.
@@ -63,7 +69,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let workspace = workspace.context("the workspace has no folder")?;
     let scale = scale(options);
     let began = Instant::now();
-    let mut stand = Stand::build(workspace, scale, options.binary.as_deref(), Archive::Fresh)?;
+    let archive = match options.big {
+        true => Archive::Kept,
+        false => Archive::Fresh,
+    };
+    let mut stand = Stand::build(workspace, scale, options.binary.as_deref(), archive)?;
     let chosen: Vec<&'static Row> = match options.only {
         Some(row) => vec![row],
         None => ROWS.iter().collect(),
@@ -76,30 +86,49 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             Err(error) => failures.push(format!("row `{}`: {error:#}", row.key)),
         }
     }
+    let mut extras = Vec::new();
+    if options.big && options.only.is_none() {
+        let (measured, failed) = big::measure(&mut stand);
+        extras = measured;
+        failures.extend(failed);
+    }
+    let range = stand.range_note();
     drop(stand);
     let results = Results {
         n_sessions: scale.n_sessions,
         n_repeats: scale.n_repeats,
+        range,
         rows,
+        extras,
     };
-    print!("{}", results.table());
+    print!("{}{}", results.table(), results.extras_table());
     say(&format!("{:.0} s in all", began.elapsed().as_secs_f64()));
     if !failures.is_empty() {
         bail!("{}", failures.join("\n"));
     }
     let is_partial = options.only.is_some() || options.binary.is_some();
     if is_partial || scale.n_repeats < REPEATS_KEPT_MIN {
-        say("a partial run: `bench/results.json` stays as it was");
+        say("a partial run: the results in `bench` stay as they were");
         return Ok(());
     }
-    results.write(workspace)
+    let place = match options.big {
+        true => results::BIG,
+        false => results::USUAL,
+    };
+    results.write(workspace, place)
 }
 
 fn scale(options: &Options) -> Scale {
     let n_repeats = options.repeat;
+    let n_usual = match (options.big, options.quick) {
+        (true, _) => SESSIONS_BIG,
+        (false, true) => SESSIONS_QUICK,
+        (false, false) => SESSIONS,
+    };
+    let n_sessions = options.sessions.unwrap_or(n_usual);
     if options.quick {
         return Scale {
-            n_sessions: options.sessions.unwrap_or(SESSIONS_QUICK),
+            n_sessions,
             n_repeats,
             sample: Duration::from_millis(400),
             n_first_bytes: 20,
@@ -109,7 +138,7 @@ fn scale(options: &Options) -> Scale {
         };
     }
     Scale {
-        n_sessions: options.sessions.unwrap_or(SESSIONS),
+        n_sessions,
         n_repeats,
         sample: Duration::from_secs(2),
         n_first_bytes: 50,

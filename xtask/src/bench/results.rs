@@ -7,10 +7,29 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
+use super::big::Extra;
 use super::rows::{Better, Row};
 
-const TABLE_BEGIN: &str = "<!-- table: written by `cargo xtask bench` -->";
-const TABLE_END: &str = "<!-- end of table -->";
+/// Where the results of a kind of run go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// A file of the folder `bench`.
+    json: &'static str,
+    /// What stands around its table in `bench/README.md`.
+    table_begin: &'static str,
+    table_end: &'static str,
+}
+
+pub(super) const USUAL: Place = Place {
+    json: "results.json",
+    table_begin: "<!-- table: written by `cargo xtask bench` -->",
+    table_end: "<!-- end of table -->",
+};
+pub(super) const BIG: Place = Place {
+    json: "results-big.json",
+    table_begin: "<!-- table: written by `cargo xtask bench --big` -->",
+    table_end: "<!-- end of the big table -->",
+};
 
 /// What a row found.
 pub(super) enum Measured {
@@ -74,7 +93,11 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) struct Results {
     pub(super) n_sessions: u32,
     pub(super) n_repeats: u32,
+    /// What part of the archive the rows ask for, where it is not all of it.
+    pub(super) range: Option<String>,
     pub(super) rows: Vec<(&'static Row, Measured)>,
+    /// What has no peer.
+    pub(super) extras: Vec<Extra>,
 }
 
 /// The shape of `bench/results.json`, from the performance page §3.
@@ -83,6 +106,19 @@ struct Document {
     machine: String,
     commit: String,
     rows: Vec<RowDocument>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extras: Vec<ExtraDocument>,
+}
+
+#[derive(Serialize)]
+struct ExtraDocument {
+    name: &'static str,
+    unit: &'static str,
+    median: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -128,24 +164,47 @@ impl Results {
         table
     }
 
+    /// What has no peer, as a table of its own; nothing when there is nothing.
+    pub(super) fn extras_table(&self) -> String {
+        if self.extras.is_empty() {
+            return String::new();
+        }
+        let mut table = String::from("\n| what | |\n|---|---|\n");
+        for extra in &self.extras {
+            let told = match &extra.values {
+                Ok(values) => format!("{} {}", Spread::of(values).show(), extra.unit),
+                Err(why) => why.clone(),
+            };
+            table.push_str(&format!("| {} | {told} |\n", extra.name));
+        }
+        table
+    }
+
     /// Writes `results.json`, and the table into the README beside it.
-    pub(super) fn write(&self, workspace: &Path) -> anyhow::Result<()> {
+    pub(super) fn write(&self, workspace: &Path, place: Place) -> anyhow::Result<()> {
         let folder = workspace.join("bench");
         let document = Document {
             machine: machine()?,
             commit: commit(workspace)?,
             rows: self.rows.iter().map(|(row, got)| json(row, got)).collect(),
+            extras: self.extras.iter().map(extra_json).collect(),
         };
+        let range = self.range.as_ref();
+        let range = range.map(|range| format!("; whole-range rows ask for {range}"));
         let heading = format!(
-            "{}; {} sessions, {} repeats; commit `{}`.",
-            document.machine, self.n_sessions, self.n_repeats, document.commit
+            "{}; {} sessions, {} repeats; commit `{}`{}.",
+            document.machine,
+            self.n_sessions,
+            self.n_repeats,
+            document.commit,
+            range.unwrap_or_default()
         );
         let json = serde_json::to_string_pretty(&document)?;
-        fs::write(folder.join("results.json"), json + "\n")?;
+        fs::write(folder.join(place.json), json + "\n")?;
         let readme = folder.join("README.md");
         let text = fs::read_to_string(&readme).context("cannot read `bench/README.md`")?;
-        let block = format!("{heading}\n\n{}", self.table());
-        fs::write(readme, with_block(&text, &block)?)?;
+        let block = format!("{heading}\n\n{}{}", self.table(), self.extras_table());
+        fs::write(readme, with_block(&text, &block, place)?)?;
         Ok(())
     }
 }
@@ -224,6 +283,18 @@ fn json(row: &Row, got: &Measured) -> RowDocument {
     }
 }
 
+fn extra_json(extra: &Extra) -> ExtraDocument {
+    let spread = extra.values.as_ref().ok().map(|values| Spread::of(values));
+    ExtraDocument {
+        name: extra.name,
+        unit: extra.unit,
+        median: spread.map(|spread| rounded(spread.median)),
+        min: spread.map(|spread| rounded(spread.min)),
+        max: spread.map(|spread| rounded(spread.max)),
+        why: extra.values.as_ref().err().cloned(),
+    }
+}
+
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
@@ -240,9 +311,10 @@ fn short(value: f64) -> String {
 }
 
 /// The text with `block` between its two marker comments.
-fn with_block(text: &str, block: &str) -> anyhow::Result<String> {
-    let begin = text.find(TABLE_BEGIN).map(|at| at + TABLE_BEGIN.len());
-    let end = text.find(TABLE_END);
+fn with_block(text: &str, block: &str, place: Place) -> anyhow::Result<String> {
+    let begin = text.find(place.table_begin);
+    let begin = begin.map(|at| at + place.table_begin.len());
+    let end = text.find(place.table_end);
     let (begin, end) = begin
         .zip(end)
         .context("`bench/README.md` has no place for the table")?;
@@ -292,9 +364,17 @@ mod tests {
 
     #[test]
     fn only_the_text_between_the_markers_changes() {
-        let text = format!("a\n{TABLE_BEGIN}\nold\n{TABLE_END}\nb\n");
-        let new = with_block(&text, "new\n").expect("both markers");
-        assert_eq!(new, format!("a\n{TABLE_BEGIN}\nnew\n{TABLE_END}\nb\n"));
-        assert!(with_block("a", "new").is_err());
+        let around = |place: Place, block: &str| {
+            format!(
+                "a\n{}\n{block}\n{}\nb\n",
+                place.table_begin, place.table_end
+            )
+        };
+        let (usual, big) = (around(USUAL, "old"), around(BIG, "old"));
+        let new = with_block(&(usual.clone() + &big), "new\n", USUAL).expect("both markers");
+        assert_eq!(new, around(USUAL, "new") + &big);
+        let new = with_block(&(usual.clone() + &big), "new\n", BIG).expect("both markers");
+        assert_eq!(new, usual + &around(BIG, "new"));
+        assert!(with_block("a", "new", USUAL).is_err());
     }
 }

@@ -320,7 +320,7 @@ pub(crate) fn parse_key(key: &str) -> Result<&'static Row, String> {
     })
 }
 
-const MEGABYTE: f64 = 1e6;
+pub(super) const MEGABYTE: f64 = 1e6;
 /// Sessions asked for to learn how long a lookup's answer is.
 const LOOKUP_TRIALS: usize = 200;
 const LOOKUP_TOLERANCE: f64 = 0.2;
@@ -670,7 +670,7 @@ fn archive_size(stand: &mut Stand) -> anyhow::Result<Measured> {
 }
 
 /// Starts Debrief anew, lets it answer once, and gives the megabytes it then holds.
-fn fresh_and_idle(stand: &mut Stand) -> anyhow::Result<f64> {
+pub(super) fn fresh_and_idle(stand: &mut Stand) -> anyhow::Result<f64> {
     stand.restart()?;
     let lsid = stand.census.lsids.first().context("no session")?.clone();
     ask_one(stand, &lsid)?;
@@ -681,7 +681,7 @@ fn megabytes(server: &Server) -> anyhow::Result<f64> {
     Ok(server.anonymous_bytes()? as f64 / MEGABYTE)
 }
 
-fn peak_megabytes(server: &Server, is_over: &AtomicBool) -> anyhow::Result<f64> {
+pub(super) fn peak_megabytes(server: &Server, is_over: &AtomicBool) -> anyhow::Result<f64> {
     let mut peak = megabytes(server)?;
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(MEMORY_POLL);
