@@ -23,7 +23,6 @@ use debrief_store::Store;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::sources;
 
 /// Keeps every remote-support session, and answers for it.
 #[derive(Debug, Parser)]
@@ -160,7 +159,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ShipRecordings(args) => ship::run(&config, &args),
         Command::ForgetDevice { id } => {
             let store = open_existing(data)?;
-            if !runtime.block_on(sources::rustdesk::forget(&store, &id))? {
+            if !runtime.block_on(crate::sources::rustdesk::forget(&store, &id))? {
                 anyhow::bail!("no device `{id}` has come yet");
             }
             Ok(())

@@ -17,7 +17,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::WrongUsage;
-use super::client::{Client, TRIES_MAX};
+use crate::client::{Client, TRIES_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::sources::rustdesk::FileName;
