@@ -11,6 +11,7 @@ mod events;
 mod flood;
 mod load;
 mod peers;
+pub(crate) mod plot;
 mod postgresql;
 mod results;
 mod rows;
@@ -33,11 +34,13 @@ const REPEATS: u32 = 5;
 const REPEATS_KEPT_MIN: u32 = 5;
 const _: () = assert!(REPEATS_KEPT_MIN <= REPEATS);
 const MEMORY_REPORT_BYTES: u64 = 1_000_000_000;
+/// Each upload writes as much as ten whole reports.
+const UPLOADS_MAX: u32 = 3;
 const UPLOAD_BYTES: u64 = 10_000_000_000;
 const UPLOAD_BYTES_QUICK: u64 = 1_000_000_000;
 /// PostgreSQL makes the report as one value, which has a limit, and takes its time.
 const SESSIONS_NORMALISED: u32 = 10_000;
-const SESSIONS_NORMALISED_QUICK: u32 = 1_000;
+const SESSIONS_NORMALISED_QUICK: u32 = 300;
 
 /// What to measure, and how thoroughly.
 #[derive(Debug, Clone, clap::Args)]
@@ -130,10 +133,11 @@ fn scale(options: &Options) -> Scale {
         return Scale {
             n_sessions,
             n_repeats,
-            sample: Duration::from_millis(400),
+            sample: Duration::from_millis(200),
             n_first_bytes: 20,
             memory_report_bytes: 0,
             upload_bytes: UPLOAD_BYTES_QUICK,
+            n_uploads: n_repeats.min(1),
             n_normalised: SESSIONS_NORMALISED_QUICK,
         };
     }
@@ -144,6 +148,7 @@ fn scale(options: &Options) -> Scale {
         n_first_bytes: 50,
         memory_report_bytes: MEMORY_REPORT_BYTES,
         upload_bytes: UPLOAD_BYTES,
+        n_uploads: n_repeats.min(UPLOADS_MAX),
         n_normalised: SESSIONS_NORMALISED,
     }
 }

@@ -13,6 +13,8 @@ enum Task {
     Ci(ci::Options),
     /// Measures Debrief beside its peers.
     Bench(bench::Options),
+    /// Measures costs that grow with work, and draws them into `bench/plots`.
+    Plot(bench::plot::Options),
     /// Sends sessions from many representatives at once, and counts what was kept.
     Load(load::Options),
 }
@@ -21,6 +23,7 @@ fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Ci(options) => ci::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Plot(options) => bench::plot::run(&options),
         Task::Load(options) => load::run(&options),
     }
 }

@@ -323,7 +323,7 @@ fn with_block(text: &str, block: &str, place: Place) -> anyhow::Result<String> {
 }
 
 /// The processor and its cores; nothing that tells whose machine it is.
-fn machine() -> anyhow::Result<String> {
+pub(super) fn machine() -> anyhow::Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("cannot ask about the processor")?;
     let field = |line: &str, name: &str| {
         let (key, value) = line.split_once(':')?;
@@ -336,7 +336,7 @@ fn machine() -> anyhow::Result<String> {
 }
 
 /// The commit that was built, and whether its code has been changed since.
-fn commit(workspace: &Path) -> anyhow::Result<String> {
+pub(super) fn commit(workspace: &Path) -> anyhow::Result<String> {
     let git = |arguments: &[&str]| -> anyhow::Result<String> {
         let output = Command::new("git")
             .args(arguments)

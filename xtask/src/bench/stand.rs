@@ -41,6 +41,8 @@ pub(super) struct Scale {
     pub(super) memory_report_bytes: u64,
     /// Bytes of the recording that the upload row hands in.
     pub(super) upload_bytes: u64,
+    /// How often that is done.
+    pub(super) n_uploads: u32,
     /// Sessions of PostgreSQL's normalised tables at most.
     pub(super) n_normalised: u32,
 }

@@ -19,8 +19,6 @@ use super::{compared, megabytes, peak_megabytes};
 const PIECE_BYTES: usize = 1 << 20;
 /// An upload may take this share of the free disk.
 const DISK_SHARE: u64 = 3;
-/// Uploads of a run: each writes as much as ten whole reports.
-const UPLOADS_MAX: u32 = 3;
 /// What makes the server take the bytes for a WebM file, and nothing else of it.
 const WEBM_HEAD: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
@@ -28,7 +26,7 @@ pub(super) fn memory_of_an_upload(stand: &mut Stand) -> anyhow::Result<Measured>
     let wanted = stand.scale.upload_bytes;
     let n_bytes = wanted.min(free_bytes(stand.home())? / DISK_SHARE);
     let (mut peaks, mut idles) = (Vec::new(), Vec::new());
-    for _ in 0..stand.scale.n_repeats.min(UPLOADS_MAX) {
+    for _ in 0..stand.scale.n_uploads {
         let server = stand.fresh_server()?;
         // The session has to be known, and a server that has answered once is the one to compare.
         let mut feed = feeds(1, 1, &server.token)?.remove(0);
