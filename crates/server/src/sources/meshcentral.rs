@@ -1,5 +1,9 @@
 //! A MeshCentral server that is followed.
 
+mod chat;
+mod events;
+mod grouping;
+
 use serde::Deserialize;
 
 /// What the configuration says.
