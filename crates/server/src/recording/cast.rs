@@ -4,11 +4,13 @@
 //! A recording that breaks off is converted as far as it goes, and the ending says so; one that
 //! contradicts itself is refused with the byte or line.
 
+mod mcrec;
 mod timing;
 mod utf8;
 
 use std::io::{self, BufRead, Read, Write};
 
+pub use mcrec::from_mcrec;
 use timing::Entry;
 use utf8::Decoder;
 
