@@ -11,12 +11,14 @@ use debrief_store::{ConditionalPut, Store};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use super::account::{Credentials, create, print_credentials};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::sources::meshcentral;
 use crate::{http, random, sources, sweep};
 
 /// Flags of `debrief serve`.
@@ -47,6 +49,12 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     log_to_stderr(&config);
     // Held until the program ends, and taken before the archive's format may change.
     let _lock = lock(data)?;
+    let meshcentral: Vec<_> = config
+        .source
+        .meshcentral
+        .iter()
+        .map(meshcentral::Source::new)
+        .collect::<Result<_, _>>()?;
     let store = Store::open(data)?;
     let files = config.open_files(data)?;
     if args.demo && store.last_change().await? == 0 {
@@ -70,6 +78,10 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
     sources::appliance::start(&app, data, &Handle::current()).context("cannot start a source")?;
     tokio::spawn(sources::rustdesk::keep_running(app.clone()));
+    let mut followed = JoinSet::new();
+    for source in meshcentral {
+        followed.spawn(meshcentral::run(app.clone(), source));
+    }
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "listening on http://{address}")?;
@@ -77,6 +89,8 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     }
     http::serve(listener, http::router(app.clone()), stall_timeout, stop).await?;
     sweeper.abort();
+    // What was heard and not committed is heard again.
+    followed.shutdown().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -184,6 +184,14 @@ impl State {
         Took::Now { events, homeless }
     }
 
+    /// Whether a message that was not understood comes for the first time, as far as is known.
+    pub(super) fn is_new(&mut self, message: &serde_json::Value) -> bool {
+        let id = hex(&Sha256::digest(message.to_string())[..16]);
+        // It has no time that could be trusted.
+        let at = self.cursor.unwrap_or(0);
+        self.seen.insert(id, at).is_none()
+    }
+
     /// Ends sessions in which nothing has happened for long.
     pub(super) fn close_idle(&mut self, now: At, rules: &Rules) -> Vec<Event> {
         let mut events = Vec::new();
