@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod kills;
 mod links;
+mod meshcentral;
 mod neighbours;
 mod objects;
 mod process;

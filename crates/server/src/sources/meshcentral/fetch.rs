@@ -23,9 +23,6 @@ use crate::recording::media::{HEAD_BYTES, Media};
 const IDLE: Duration = Duration::from_secs(60);
 /// Bytes of a chat's log.
 const CHAT_BYTES_MAX: usize = 64 << 20;
-/// The length under which what was fetched stands in the staging directory; what it was turned
-/// into has none.
-const FETCHED: Option<u64> = Some(u64::MAX);
 
 /// Why a recording is not here.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +68,12 @@ pub(super) async fn fetch(
         part: Part::Main,
     };
     let staging = &app.files().staging;
-    let mut fetched = staging.resume(ACCOUNT, &key, FETCHED, 0).await?;
+    // What it is turned into is staged beside it: nothing of ours has times in a file of its own.
+    let raw = RecordingKey {
+        part: Part::Timing,
+        ..key.clone()
+    };
+    let mut fetched = staging.resume(ACCOUNT, &raw, None, 0).await?;
     pour(body, &mut fetched, app.config().recording_bytes_max).await?;
     fetched.sync().await?;
     let upload = match wanted.form {
