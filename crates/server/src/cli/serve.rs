@@ -49,12 +49,7 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     log_to_stderr(&config);
     // Held until the program ends, and taken before the archive's format may change.
     let _lock = lock(data)?;
-    let meshcentral: Vec<_> = config
-        .source
-        .meshcentral
-        .iter()
-        .map(meshcentral::Source::new)
-        .collect::<Result<_, _>>()?;
+    let meshcentral = meshcentral::Source::all(&config.source.meshcentral)?;
     let store = Store::open(data)?;
     let files = config.open_files(data)?;
     if args.demo && store.last_change().await? == 0 {

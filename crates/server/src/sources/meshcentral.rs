@@ -78,6 +78,9 @@ pub enum InvalidSettings {
     /// The name is no name.
     #[error("source.meshcentral: `{0}` is no name: expected 1 to 64 letters, digits, `_` and `-`")]
     Name(String),
+    /// Two would remember in one place.
+    #[error("source.meshcentral: there are two of the name `{0}`")]
+    Twice(String),
     /// The address is none.
     #[error("source.meshcentral `{name}`: url: {why}")]
     Url {
@@ -118,6 +121,16 @@ pub struct Source {
 }
 
 impl Source {
+    /// Checks what the configuration says of every server.
+    pub fn all(settings: &[Settings]) -> Result<Vec<Source>, InvalidSettings> {
+        for (idx, one) in settings.iter().enumerate() {
+            if settings[..idx].iter().any(|other| other.name == one.name) {
+                return Err(InvalidSettings::Twice(one.name.clone()));
+            }
+        }
+        settings.iter().map(Source::new).collect()
+    }
+
     /// Checks what the configuration says.
     pub fn new(settings: &Settings) -> Result<Source, InvalidSettings> {
         let short = settings.name.clone();
@@ -202,4 +215,82 @@ fn pin(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(&digits[2 * idx..2 * idx + 2], 16).ok()?;
     }
     Some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "token = { user = \"~t:a\", password = \"b\" }";
+
+    #[track_caller]
+    fn check(toml: &str, expected: &str) {
+        let outcome = match toml::from_str::<Settings>(toml) {
+            Ok(settings) => Source::new(&settings).map_err(|error| error.to_string()),
+            Err(error) => Err(error.message().to_owned()),
+        };
+        let told = outcome.map_or_else(|error| error, |source| format!("{source:?}"));
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("~t:a"), "{told}");
+    }
+
+    #[test]
+    fn every_setting_is_checked_before_anything_begins() {
+        let with = |rest: &str| format!("name = \"site\"\n{TOKEN}\n{rest}");
+        let https = "url = \"https://mesh.example.com/sub\"";
+        check(&with(https), "https://mesh.example.com/sub/");
+        check(
+            &with("url = \"http://127.0.0.1:8000\""),
+            "http://127.0.0.1:8000/",
+        );
+        check(
+            &with("url = \"http://mesh.example.com\""),
+            "for the loopback only",
+        );
+        check(
+            &with("url = \"ftp://mesh.example.com\""),
+            "neither `https:` nor",
+        );
+        check(
+            &with("url = \"https://a:b@mesh.example.com\""),
+            "must not hold a password",
+        );
+        check(&with(&format!("{https}\nidle = 3")), "unknown field `idle`");
+        check(
+            &with(&format!("{https}\ncertificate_sha256 = \"AB:CD\"")),
+            "is not 64",
+        );
+        check(
+            &with(&format!("{https}\nsite = \"a b\"")),
+            "no id of a public site",
+        );
+        check(
+            &with(&format!("{https}\ntoken_file = \"x\"")),
+            "either `token`",
+        );
+        check(&format!("name = \"site\"\n{https}"), "either `token`");
+        check(&format!("name = \"a/b\"\n{TOKEN}\n{https}"), "is no name");
+        check(
+            &with("url = \"https://mesh.example.com\"\ntoken_file = 3"),
+            "expected",
+        );
+    }
+
+    #[test]
+    fn two_servers_of_one_name_are_refused() {
+        let one = format!("name = \"site\"\nurl = \"https://a.example\"\n{TOKEN}");
+        let one: Settings = toml::from_str(&one).unwrap();
+        assert_eq!(Source::all(std::slice::from_ref(&one)).unwrap().len(), 1);
+        let error = Source::all(&[one.clone(), one]).unwrap_err();
+        assert!(matches!(error, InvalidSettings::Twice(_)));
+    }
+
+    #[test]
+    fn a_pin_is_64_digits_with_or_without_colons() {
+        let digits = "0a".repeat(32);
+        assert_eq!(pin(&digits), Some([10; 32]));
+        assert_eq!(pin(&["0A"; 32].join(":")), Some([10; 32]));
+        assert_eq!(pin(&digits[1..]), None);
+        assert_eq!(pin(&format!("{}é", &digits[2..])), None);
+    }
 }

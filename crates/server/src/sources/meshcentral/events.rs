@@ -254,7 +254,7 @@ pub(super) fn read(event: &Value) -> Reading {
     let user = text("userid").map(|id| User {
         id: id.into(),
         name: text("username")
-            .map_or_else(|| id.rsplit('/').next().unwrap_or(id), |name| name)
+            .unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id))
             .into(),
         guest: text("guestname").map(str::to_owned),
     });
