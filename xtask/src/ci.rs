@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         ],
         &[],
     )?;
-    install_browser()?;
+    install_programs()?;
     let n_passed = test()?;
     cargo(
         &[
@@ -94,26 +94,36 @@ fn test() -> anyhow::Result<u64> {
     Ok(n_passed)
 }
 
-/// The browser in which the tests look at pages, and its driver.
-fn install_browser() -> anyhow::Result<()> {
-    let is_there = || {
-        let programs = ["chromium", "chromedriver"];
-        programs.iter().all(|program| {
-            let output = Command::new(program).arg("--version").output();
-            output.is_ok_and(|output| output.status.success())
-        })
-    };
-    if is_there() {
-        return Ok(());
-    }
-    // Root needs no sudo, and a container may have none.
-    let install = "apt-get update -qq && \
-                   apt-get install -y -qq --no-install-recommends chromium chromium-driver";
-    println!("{install}");
-    let as_root = format!("if [ $(id -u) = 0 ]; then {install}; else sudo sh -c '{install}'; fi");
-    let _ = Command::new("sh").args(["-c", &as_root]).status();
-    if !is_there() {
-        bail!("the tests need a browser: apt-get install -y chromium chromium-driver");
+/// Programs that tests run, and the packages that bring them: the browser in which they look at
+/// pages with its driver, and what a real MeshCentral runs on.
+const PROGRAMS: [(&[&str], &str); 2] = [
+    (&["chromium", "chromedriver"], "chromium chromium-driver"),
+    (&["node", "npm"], "nodejs npm"),
+];
+
+/// Installs what is missing of the programs that tests run.
+fn install_programs() -> anyhow::Result<()> {
+    for (programs, packages) in PROGRAMS {
+        let is_there = || {
+            programs.iter().all(|program| {
+                let output = Command::new(program).arg("--version").output();
+                output.is_ok_and(|output| output.status.success())
+            })
+        };
+        if is_there() {
+            continue;
+        }
+        // Root needs no sudo, and a container may have none.
+        let install = format!(
+            "apt-get update -qq && apt-get install -y -qq --no-install-recommends {packages}"
+        );
+        println!("{install}");
+        let as_root =
+            format!("if [ $(id -u) = 0 ]; then {install}; else sudo sh -c '{install}'; fi");
+        let _ = Command::new("sh").args(["-c", &as_root]).status();
+        if !is_there() {
+            bail!("the tests need programs: apt-get install -y {packages}");
+        }
     }
     Ok(())
 }

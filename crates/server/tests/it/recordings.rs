@@ -829,7 +829,7 @@ async fn a_late_recording_changes_the_session_for_those_who_follow() {
     let amended = world.ask(&format!("changed_since={before}")).await;
     assert_eq!(amended.lsids(), ["a"]);
     assert_eq!(links_of(&world, "a").await, expected(&[&SESSION]));
-    // The timing of a typescript is no link of its own.
+    // The timing of a typescript is no link of its own, but whoever keeps a copy is told.
     let after = amended.header("debrief-next").to_owned();
     let timing = path("command_shell/0/timing");
     check(
@@ -840,7 +840,7 @@ async fn a_late_recording_changes_the_session_for_those_who_follow() {
     );
     assert_eq!(
         world.ask(&format!("changed_since={after}")).await.lsids(),
-        [""; 0]
+        ["a"]
     );
     assert_eq!(links_of(&world, "a").await, expected(&[&SESSION]));
 }
