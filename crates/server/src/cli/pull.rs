@@ -14,7 +14,7 @@ use crate::sources::appliance::{Given, Settings};
 /// Flags of `debrief pull`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address of the appliance, such as https://support.example.com.
+    /// Address of the appliance, such as `https://support.example.com`.
     #[arg(long, value_name = "URL")]
     from: String,
     /// The API account's client id.
