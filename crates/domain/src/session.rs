@@ -65,6 +65,14 @@ pub struct Session {
 }
 
 impl Session {
+    /// The same with recordings that are there although no event tells of them.
+    pub fn with_recordings(mut self, recordings: &[Recording]) -> Session {
+        for recording in recordings {
+            self.recordings.add(*recording);
+        }
+        self
+    }
+
     /// The final owner.
     pub fn primary_rep(&self) -> Option<&RepEntry> {
         self.reps.iter().find(|rep| rep.role == Role::PrimaryOwner)

@@ -268,11 +268,14 @@ pub fn ask_recording(params: &Params, zone: &TimeZone) -> Option<Result<Recordin
     let lsid = match asked.get("lsid").map(Lsid::parse) {
         Some(Ok(lsid)) => Some(lsid),
         Some(Err(error)) => asked.fault("lsid", error.to_string()),
+        // One that is given twice is a fault already.
+        None if asked.has("lsid") => None,
         None => asked.fault("lsid", "is required"),
     };
     let instance = match (kind, asked.get("instance")) {
         // There is one of the session at most.
         (RecordingKind::Session, None | Some("0")) => Some(0),
+        (_, None) if asked.has("instance") => None,
         (RecordingKind::Session, Some(_)) => asked.fault("instance", "can only be 0"),
         (_, None) => asked.fault("instance", "is required; the first one is 0"),
         (_, Some(text)) => match text.parse::<u32>() {
@@ -1029,6 +1032,63 @@ mod tests {
         check_team(
             "generate_report=Team&end_time=1475308800&duration=0",
             expect!["started 2016-10-01T08:00:00+00:00 … None"],
+        );
+    }
+
+    #[track_caller]
+    fn check_recording(query: &str, expect: Expect) {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let params = pairs.map(|(name, value)| (name.into(), value.into()));
+        let shown = match ask_recording(&Params(params.collect()), &TimeZone::UTC) {
+            None => "another report".into(),
+            Some(Ok(asked)) => format!("{} {:?}", asked.lsid, asked.recording),
+            Some(Err(faults)) => faults.to_string().replace("; ", "\n"),
+        };
+        expect.assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_recording_is_asked_for_by_session_and_instance() {
+        check_recording(
+            "generate_report=SupportSession&lsid=a",
+            expect!["another report"],
+        );
+        check_recording("lsid=a", expect!["another report"]);
+        let last = RECORDING_INSTANCES_MAX - 1;
+        check_recording(
+            &format!("generate_report=ShowMyScreenRecording&lsid=a&instance={last}"),
+            expect!["a Recording { kind: ShowMyScreen, instance: 999 }"],
+        );
+        check_recording(
+            "generate_report=SupportSessionRecording&lsid=a",
+            expect!["a Recording { kind: Session, instance: 0 }"],
+        );
+        check_recording(
+            "generate_report=SupportSessionRecording&lsid=a/b&instance=1",
+            expect![[r#"
+                lsid: has the character '/'
+                expected letters, digits, `_` and `-`
+                instance: can only be 0"#]],
+        );
+        check_recording(
+            "generate_report=CommandShellRecording",
+            expect![[r#"
+            lsid: is required
+            instance: is required
+            the first one is 0"#]],
+        );
+        check_recording(
+            &format!(
+                "generate_report=CommandShellRecording&lsid=a&instance={}",
+                last + 1
+            ),
+            expect!["instance: expected a number below 1000"],
+        );
+        check_recording(
+            "generate_report=CommandShellRecording&lsid=a&lsid=b&instance=-1",
+            expect![[r#"
+                lsid: is given twice with different values
+                instance: expected a number below 1000"#]],
         );
     }
 

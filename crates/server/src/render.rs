@@ -287,12 +287,10 @@ fn live_parts(
         Silence::Heard => Moment::Now(now),
         Silence::Lapsed => Moment::Silent,
     };
-    let Some(mut session) = fold(lseq, events, moment) else {
+    let Some(session) = fold(lseq, events, moment) else {
         return Err(StoreError::corrupt("a session without events"));
     };
-    for recording in recordings {
-        session.recordings.add(*recording);
-    }
+    let session = session.with_recordings(recordings);
     Ok(session_parts(&session, directory))
 }
 

@@ -161,10 +161,7 @@ pub(crate) fn parts(
     match material {
         Material::Events(events) => {
             // Only closed sessions are sealed: without an end they have lapsed.
-            let mut session = fold(lseq, events, Moment::Silent)?;
-            for recording in recordings {
-                session.recordings.add(*recording);
-            }
+            let session = fold(lseq, events, Moment::Silent)?.with_recordings(recordings);
             Some(session_parts(&session, directory))
         }
         Material::Document(body) => {

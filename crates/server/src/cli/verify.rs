@@ -152,10 +152,8 @@ fn examine(session: Examined, directory: &Directory, namespace: &str) -> Vec<Str
         Silence::Lapsed => Moment::Silent,
     };
     let again = fold(session.lseq, session.events, moment);
-    let again = again.map(|mut folded| {
-        for recording in &session.recordings {
-            folded.recordings.add(*recording);
-        }
+    let again = again.map(|folded| {
+        let folded = folded.with_recordings(&session.recordings);
         session_parts(&folded, directory)
     });
     let is_same = again.is_some_and(|again| {

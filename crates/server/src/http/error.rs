@@ -42,8 +42,7 @@ impl ApiError {
     /// The same where clients read the body and not the status: what is not there, or cannot be
     /// had, is told with 200.
     pub(crate) fn in_body(mut self) -> ApiError {
-        if self.status == StatusCode::NOT_FOUND || self.status == StatusCode::INTERNAL_SERVER_ERROR
-        {
+        if matches!(self.code, "not_found" | "lost") {
             self.status = StatusCode::OK;
         }
         self

@@ -157,17 +157,26 @@ async fn shown(
 ) -> Result<Response, ApiError> {
     let caller = Caller::find(app, address, headers).await?;
     caller.may_see_recordings()?;
-    let key = key(names, part)?;
-    let kept = find(app, &key).await?;
-    let words = words(&key);
+    give(app, &caller, &key(names, part)?, headers).await
+}
+
+/// The file of a recording, to a caller who may see it. Every look leaves a trace.
+pub(crate) async fn give(
+    app: &App,
+    caller: &Caller,
+    key: &RecordingKey,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let kept = find(app, key).await?;
+    let words = words(key);
     if app.is_new_look(&caller.account, &words) || file::is_first_look(headers) {
-        note(app, &caller, "recording", &words);
+        note(app, caller, "recording", &words);
     }
     file::respond(app, &kept, headers).await.map_err(lost)
 }
 
 /// The row of a recording.
-pub(crate) async fn find(app: &App, key: &RecordingKey) -> Result<KeptRecording, ApiError> {
+async fn find(app: &App, key: &RecordingKey) -> Result<KeptRecording, ApiError> {
     let kept = app.store().recordings(&key.lsid).await?;
     let kept = kept.ok_or_else(|| not_found("session", key.lsid.as_str()))?;
     let found = kept.into_iter().find(|kept| kept.key == *key);

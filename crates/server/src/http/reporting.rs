@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain, too_many};
-use super::{FORM_BYTES_MAX, ReportPermit, file, recordings};
+use super::{FORM_BYTES_MAX, ReportPermit, recordings};
 use crate::app::App;
 use crate::render::{Opening, Report};
 
@@ -119,7 +119,7 @@ async fn answer(
         return Ok(permit.hold(response));
     }
     if let Some(asked) = ask_recording(params, &app.config().time_zone) {
-        return recording(app, caller, params, asked?, headers).await;
+        return recording(app, caller, asked?, headers).await;
     }
     let query = ask(params, &app.config().time_zone)?;
     let permit = begin(app, caller)?;
@@ -167,7 +167,6 @@ pub(super) fn begin(app: &App, caller: &Caller) -> Result<ReportPermit, ApiError
 async fn recording(
     app: &App,
     caller: &Caller,
-    params: &Params,
     asked: RecordingQuery,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -177,14 +176,8 @@ async fn recording(
         recording: asked.recording,
         part: Part::Main,
     };
-    let kept = recordings::find(app, &key)
-        .await
-        .map_err(ApiError::in_body)?;
-    if file::is_first_look(headers) {
-        note(app, caller, "recording", &words(params));
-    }
-    let response = file::respond(app, &kept, headers).await;
-    response.map_err(|error| recordings::lost(error).in_body())
+    let given = recordings::give(app, caller, &key, headers).await;
+    given.map_err(ApiError::in_body)
 }
 
 fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Response {

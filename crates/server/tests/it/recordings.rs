@@ -1139,3 +1139,66 @@ async fn every_look_leaves_a_trace_and_seeking_leaves_no_more() {
         .find(|entry| entry.action == "recording kept");
     assert_eq!(kept.unwrap().who, "tool");
 }
+
+// ---- The file as a report ----
+
+#[tokio::test]
+async fn the_reports_that_are_recordings_give_the_file_to_those_who_may_and_leave_a_trace() {
+    let world = World::new().await;
+    let sender = begin(&world).await;
+    let shell = path("command_shell/2");
+    for path in [PATH, &shell] {
+        check(&sender.put(&world, path, &[], BYTES).await, 201, "", "");
+    }
+    let ask = async |token: &str, query: &str, range: Option<&str>| {
+        let mut request = Request::get(format!("/api/reporting?generate_report={query}"));
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
+        }
+        world.send(request.body(Body::empty()).unwrap()).await
+    };
+    let all = "reporting,recordings";
+    let watcher = Sender::with(&world, "watcher", all, &[]).await.token;
+    let reader = Sender::with(&world, "reports", "reporting", &[])
+        .await
+        .token;
+    let nobody = Sender::with(&world, "nobody", "ingest,admin", &[])
+        .await
+        .token;
+    let networks = ["198.51.100.0/24"];
+    let elsewhere = Sender::with(&world, "elsewhere", all, &networks)
+        .await
+        .token;
+    let session = "SupportSessionRecording&lsid=a";
+    let shell = "CommandShellRecording&lsid=a&instance=2";
+    for query in [session, shell] {
+        assert_eq!(ask("", query, None).await.status, 401);
+        for token in [&reader, &nobody, &elsewhere] {
+            assert_eq!(ask(token, query, None).await.status, 403, "{query}");
+        }
+        // Not from its first byte on: this is a look as well.
+        let reply = ask(&watcher, query, Some("bytes=1-")).await;
+        assert_eq!((reply.status, &reply.body[..]), (206, &BYTES[1..]));
+        let reply = ask(&watcher, query, None).await;
+        assert_eq!((reply.status, &reply.body[..]), (200, BYTES));
+    }
+    for missing in [
+        "SupportSessionRecording&lsid=b",
+        "ShowMyScreenRecording&lsid=a&instance=0",
+        "CommandShellRecording&lsid=a",
+    ] {
+        let reply = ask(&watcher, missing, None).await;
+        assert_eq!(reply.status, 200, "{missing}");
+        assert!(!reply.error().is_empty(), "{missing}");
+    }
+    let seen = world.accesses().await.into_iter();
+    let seen: Vec<String> = seen
+        .filter(|entry| entry.who == "watcher" && entry.action == "recording")
+        .map(|entry| entry.detail)
+        .collect();
+    let (first, second) = ("a/session/0", "a/command_shell/2");
+    assert_eq!(seen, [first, first, second, second]);
+}
