@@ -497,8 +497,9 @@ fn update(
     Ok(())
 }
 
-/// How exactly it is known when a session was heard of, in milliseconds.
-const HEARD_MILLIS: i64 = 1_000;
+/// How exactly it is known when a session was heard of, in milliseconds: it may have been so much
+/// later.
+pub(super) const HEARD_MILLIS: i64 = 1_000;
 
 /// What a session made of events is found by.
 pub(super) fn standing<'a>(

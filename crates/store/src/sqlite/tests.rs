@@ -281,3 +281,23 @@ async fn ids_are_known_for_ever_however_they_are_kept() {
     assert!(0 < count("SELECT count(*) FROM event_id"));
     assert!(count("SELECT count(*) FROM event_id_run") < 10);
 }
+
+#[tokio::test]
+async fn a_session_is_never_closed_a_moment_too_early() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let at = |millis| At::from_millis(5_000_000 + millis).unwrap();
+    // Heard of twice in one second: only the first time is written down.
+    for (n, millis) in [0, 900].into_iter().enumerate() {
+        let event = Event::new(
+            EventId::parse(&n.to_string()).unwrap(),
+            Lsid::parse("a").unwrap(),
+            at(0),
+            EventType::ChatMessage,
+        );
+        let done = store.append(AccountId(1), vec![event], at(millis)).await;
+        assert!(matches!(done.unwrap(), Append::Done(done) if done.fresh == 1));
+    }
+    assert_eq!(store.lapse(at(900), 10).await.unwrap(), 0);
+    assert_eq!(store.lapse(at(1_000), 10).await.unwrap(), 1);
+}

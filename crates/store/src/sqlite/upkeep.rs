@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use debrief_domain::{At, Directory, Lsid};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::append::HEARD_MILLIS;
 use super::error::{corrupt, refused_or_corrupt};
 use super::{Accesses, Verdict, Writer, recording};
 use crate::codec;
@@ -234,15 +235,15 @@ pub(super) fn lapse(
 ) -> Result<(Verdict, u64), StoreError> {
     let change = writer.change + 1;
     let db = writer.db;
+    // Rather a second too late than a moment too early.
+    let heard_before = silent_since.millis() - (HEARD_MILLIS - 1);
     let lapse = || -> rusqlite::Result<u64> {
         let places: Vec<i64> = db
             .prepare_cached(
                 "SELECT place FROM session WHERE state = 0 AND origin = 0 AND heard < ?1 \
                  ORDER BY heard LIMIT ?2",
             )?
-            .query_map(params![silent_since.millis(), n_max as i64], |row| {
-                row.get(0)
-            })?
+            .query_map(params![heard_before, n_max as i64], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         for place in &places {
             db.prepare_cached("UPDATE session SET state = 2, change = ?2 WHERE place = ?1")?
