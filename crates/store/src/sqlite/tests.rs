@@ -286,7 +286,7 @@ async fn ids_are_known_for_ever_however_they_are_kept() {
 async fn a_session_is_never_closed_a_moment_too_early() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let at = |millis| At::from_millis(5_000_000 + millis).unwrap();
+    let at = |millis: i64| At::from_millis(5_000_000 + millis).unwrap();
     // Heard of twice in one second: only the first time is written down.
     for (n, millis) in [0, 900].into_iter().enumerate() {
         let event = Event::new(
