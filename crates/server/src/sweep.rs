@@ -24,6 +24,10 @@ const LAPSE_SESSIONS_MAX: usize = 1_000;
 pub(crate) const REPORT_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// How often the horizon of reports moves.
 const HORIZON_EVERY: Duration = Duration::from_secs(600);
+/// How often the archive is looked through for what could lie better.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// Sessions whose bytes are moved in one commit.
+const TIDY_SESSIONS_MAX: usize = 64;
 /// How often files that uploads left behind are looked for.
 const FILES_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -43,6 +47,7 @@ pub(crate) async fn run(app: App) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut horizons: VecDeque<u64> = VecDeque::new();
     let mut since_horizon = HORIZON_EVERY;
+    let mut since_tidy = TIDY_EVERY;
     let mut since_files = FILES_EVERY;
     loop {
         ticks.tick().await;
@@ -54,6 +59,13 @@ pub(crate) async fn run(app: App) {
             since_horizon = Duration::ZERO;
             if let Err(error) = move_horizon(&app, &mut horizons).await {
                 tracing::error!(%error, "old index entries could not be forgotten");
+            }
+        }
+        since_tidy += SWEEP_EVERY;
+        if TIDY_EVERY <= since_tidy {
+            since_tidy = Duration::ZERO;
+            if let Err(error) = tidy(&app).await {
+                tracing::error!(%error, "the archive could not be tidied");
             }
         }
         since_files += SWEEP_EVERY;
@@ -86,6 +98,18 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
             return Ok(());
         }
         // Half of a processor at most: who sends and who asks come first.
+        tokio::time::sleep(began.elapsed()).await;
+    }
+}
+
+/// Brings everything that is kept into its best place.
+pub async fn tidy(app: &App) -> Result<(), StoreError> {
+    loop {
+        let began = Instant::now();
+        if app.store().tidy(app.now(), TIDY_SESSIONS_MAX).await? == 0 {
+            return Ok(());
+        }
+        // Half of a processor at most, as in sealing.
         tokio::time::sleep(began.elapsed()).await;
     }
 }

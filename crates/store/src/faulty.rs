@@ -134,6 +134,10 @@ impl Backend for Faulty {
         self.write(move |inner| inner.lapse(silent_since, n_max))
     }
 
+    fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64> {
+        self.write(move |inner| inner.tidy(now, n_max))
+    }
+
     fn purge(&self, horizon: u64) -> Answer<'_, u64> {
         self.write(move |inner| inner.purge(horizon))
     }

@@ -59,6 +59,7 @@ pub(crate) trait Backend: Send + Sync {
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>>;
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64>;
     fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64>;
+    fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64>;
     fn purge(&self, horizon: u64) -> Answer<'_, u64>;
     fn last_change(&self) -> Answer<'_, u64>;
     fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)>;
@@ -172,6 +173,12 @@ impl Store {
     /// Closes sessions that were last heard of before `silent_since`. Gives how many.
     pub async fn lapse(&self, silent_since: At, n_max: usize) -> Result<u64, StoreError> {
         self.backend.lapse(silent_since, n_max).await
+    }
+
+    /// Puts some of what is kept into a better place, such as bytes out of files that are mostly
+    /// empty. Gives how many sessions it concerned; none when all is well.
+    pub async fn tidy(&self, now: At, n_max: usize) -> Result<u64, StoreError> {
+        self.backend.tidy(now, n_max).await
     }
 
     /// Forgets index entries that were replaced up to the change `horizon`; readings that began

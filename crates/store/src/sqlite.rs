@@ -6,6 +6,7 @@
 
 mod account;
 mod append;
+mod body;
 mod error;
 mod examine;
 mod grants;
@@ -15,6 +16,7 @@ mod open;
 mod page;
 mod presence;
 mod recording;
+mod segment;
 mod source;
 mod upkeep;
 
@@ -36,6 +38,7 @@ use crate::{
     RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed, Visit,
 };
 use error::{Doing, refused_or_corrupt};
+use segment::{Kind, Segments, Tail};
 
 /// Calls that may wait for the writer.
 const WRITE_QUEUE_MAX: usize = 4_096;
@@ -62,6 +65,7 @@ pub(crate) struct Sqlite {
     accesses: Arc<Accesses>,
     directory: Arc<KnownDirectory>,
     grants: Arc<grants::Grants>,
+    segments: Arc<Segments>,
 }
 
 /// Entries of the access log that wait for a commit.
@@ -139,12 +143,29 @@ struct Writer<'c> {
 }
 
 /// What the writer remembers between transactions; forgotten whenever something is undone.
-#[derive(Default)]
 struct Known {
     /// Numbers of names, as far as this process has seen them.
     names: append::Names,
     /// Ids of events.
     ids: ids::Ids,
+    /// Where sealed bytes are added.
+    sealed: Tail,
+}
+
+impl Known {
+    fn new(segments: &Arc<Segments>) -> Known {
+        Known {
+            names: append::Names::default(),
+            ids: ids::Ids::default(),
+            sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.names.clear();
+        self.ids.clear();
+        self.sealed.clear();
+    }
 }
 
 impl Writer<'_> {
@@ -163,6 +184,7 @@ impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
     pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
+        let segments = Arc::new(Segments::open(directory)?);
         let accesses = Arc::new(Accesses::default());
         let (writer, write_calls) = queue::bounded(WRITE_QUEUE_MAX);
         let (readers, read_calls) = queue::bounded::<ReadCall>(READ_QUEUE_MAX);
@@ -177,11 +199,12 @@ impl Sqlite {
         };
         let mut threads = Vec::new();
         let pending = Arc::clone(&accesses);
+        let known = Known::new(&segments);
         threads.push(spawn(
             "store-writer",
             Box::new(move || {
                 let _ends = AbortOnPanic;
-                write_all(&db, &write_calls, &pending);
+                write_all(&db, &write_calls, &pending, known);
             }),
         )?);
         for _ in 0..READERS {
@@ -204,6 +227,7 @@ impl Sqlite {
             accesses,
             directory: Arc::default(),
             grants: Arc::new(grants::Grants::new(&directory.join(open::FILE))),
+            segments,
         })
     }
 
@@ -294,8 +318,12 @@ impl Drop for AbortOnPanic {
 }
 
 /// The writer's loop: one group of calls, one commit, until no caller is left.
-fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses) {
-    let mut known = Known::default();
+fn write_all(
+    db: &Connection,
+    calls: &Receiver<WriteCall>,
+    accesses: &Accesses,
+    mut known: Known,
+) {
     loop {
         match calls.recv_timeout(ACCESS_FLUSH) {
             Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut known),
@@ -327,8 +355,7 @@ fn write_group(
         Err(_) => accesses.keep(),
     }
     if result.is_err() {
-        known.names.clear();
-        known.ids.clear();
+        known.clear();
         // When there is no transaction any more this fails, and that is well.
         let _ = db.execute_batch("ROLLBACK");
     }
@@ -387,6 +414,7 @@ fn run_group(
     let mut finish = || {
         upkeep::write_accesses(db, accesses)?;
         writer.known.ids.finish(db, change_after)?;
+        writer.known.sealed.finish(db)?;
         if change_after != change {
             upkeep::set_counter(db, "change", change_after)?;
         }
@@ -407,7 +435,7 @@ fn run_call(
 ) -> rusqlite::Result<()> {
     writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
     let (change, lseq) = (writer.change, writer.lseq);
-    let ids = writer.known.ids.mark();
+    let (ids, sealed) = (writer.known.ids.mark(), writer.known.sealed.mark());
     let acknowledge = call(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
@@ -415,6 +443,7 @@ fn run_call(
         (writer.change, writer.lseq) = (change, lseq);
         writer.known.names.clear();
         writer.known.ids.undo(ids);
+        writer.known.sealed.undo(sealed);
         writer.db.prepare_cached("ROLLBACK TO call")?.execute([])?;
     }
     writer.db.prepare_cached("RELEASE call")?.execute([])?;
@@ -440,11 +469,13 @@ impl Backend for Sqlite {
     }
 
     fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading> {
-        self.read(move |db| page::page(db, reading, visit))
+        let segments = Arc::clone(&self.segments);
+        self.read(move |db| page::page(db, &segments, reading, visit))
     }
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
-        self.read(move |db| upkeep::unsealed(db, n_max))
+        let segments = Arc::clone(&self.segments);
+        self.read(move |db| upkeep::unsealed(db, &segments, n_max))
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
@@ -464,6 +495,14 @@ impl Backend for Sqlite {
 
     fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64> {
         self.write(move |writer| upkeep::lapse(writer, silent_since, n_max))
+    }
+
+    fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64> {
+        let segments = Arc::clone(&self.segments);
+        self.write(move |writer| {
+            segment::sweep(writer.db, &segments, now.secs()).map_err(refused_or_corrupt)?;
+            body::tidy(writer, &segments, n_max)
+        })
     }
 
     fn purge(&self, horizon: u64) -> Answer<'_, u64> {
@@ -570,7 +609,8 @@ impl Backend for Sqlite {
     }
 
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {
-        self.read(move |db| examine::examine(db, after, n_max))
+        let segments = Arc::clone(&self.segments);
+        self.read(move |db| examine::examine(db, &segments, after, n_max))
     }
 
     fn integrity(&self) -> Answer<'_, Vec<String>> {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::error::{corrupt, refused_or_corrupt};
-use super::{Verdict, Writer};
+use super::{Verdict, Writer, body};
 use crate::codec::{Facts, event_bytes};
 use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
 
@@ -452,8 +452,7 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
         return move_picks(db, &before, &after, (lseq, lseq), place, grown.change);
     }
     if grown.row.is_some() {
-        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
-            .execute([place])?;
+        body::drop(db, place)?;
     }
     let mark = match ended {
         Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",

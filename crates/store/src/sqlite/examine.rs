@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 
 use debrief_domain::{Lsid, Summary};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{corrupt, refused_or_corrupt};
-use super::recording;
+use super::segment::Segments;
 use super::upkeep::events_of;
+use super::{body, recording};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
 
 /// Sessions after this place, with what is wrong with their rows and index entries.
 pub(super) fn examine(
     db: &Connection,
+    segments: &Segments,
     after: i64,
     n_max: usize,
 ) -> Result<Vec<Examined>, StoreError> {
@@ -32,7 +34,7 @@ pub(super) fn examine(
         .map_err(refused_or_corrupt)?;
     let mut sessions = Vec::new();
     for (place, lsid, state) in rows {
-        sessions.push(examine_one(db, place, lsid, state)?);
+        sessions.push(examine_one(db, segments, place, lsid, state)?);
     }
     transaction.commit().map_err(refused_or_corrupt)?;
     Ok(sessions)
@@ -40,11 +42,20 @@ pub(super) fn examine(
 
 fn examine_one(
     db: &Connection,
+    segments: &Segments,
     place: i64,
     lsid: String,
     state: i64,
 ) -> Result<Examined, StoreError> {
     let mut faults = Vec::new();
+    let body = match body::read(db, segments, place) {
+        Ok(body) => body,
+        Err(error @ StoreError::Corrupt { .. }) => {
+            faults.push(format!("its sealed bytes cannot be read: {error}"));
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let mut examined = Examined {
         place,
         lseq: 0,
@@ -56,16 +67,16 @@ fn examine_one(
         } else {
             Silence::Heard
         },
-        body: body(db, place).map_err(refused_or_corrupt)?,
+        body,
         faults: Vec::new(),
     };
     let Ok(lsid) = Lsid::parse(&examined.lsid) else {
-        examined.faults.push("its lsid is none".into());
-        return Ok(examined);
+        faults.push("its lsid is none".into());
+        return Ok(Examined { faults, ..examined });
     };
     let Some(row) = row(db, &lsid)? else {
-        examined.faults.push("it is not found by its lsid".into());
-        return Ok(examined);
+        faults.push("it is not found by its lsid".into());
+        return Ok(Examined { faults, ..examined });
     };
     examined.lseq = row.lseq as u64;
     let actual = picks(db, place, row.lseq).map_err(refused_or_corrupt)?;
@@ -87,15 +98,15 @@ fn examine_one(
         let bytes = match events_of(db, place) {
             Ok(bytes) => bytes,
             Err(error) => {
-                examined.faults.push(error.to_string());
-                return Ok(examined);
+                faults.push(error.to_string());
+                return Ok(Examined { faults, ..examined });
             }
         };
         match codec::events(&bytes, &lsid) {
             Ok(events) => examined.events = events,
             Err(error) => {
-                examined.faults.push(error.to_string());
-                return Ok(examined);
+                faults.push(error.to_string());
+                return Ok(Examined { faults, ..examined });
             }
         }
         let mut summary = Summary::default();
@@ -125,12 +136,6 @@ fn examine_one(
     }
     examined.faults = faults;
     Ok(examined)
-}
-
-fn body(db: &Connection, place: i64) -> rusqlite::Result<Option<Vec<u8>>> {
-    db.prepare_cached("SELECT sealed FROM body WHERE place = ?1")?
-        .query_row([place], |row| row.get(0))
-        .optional()
 }
 
 /// The living index entries of a session. They are looked for one by one, for the index is not

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::append::{Row, Standing, move_picks, new_place, row};
 use super::error::refused_or_corrupt;
-use super::{Verdict, Writer, recording};
+use super::{Verdict, Writer, body, recording};
 use crate::codec::Facts;
 use crate::{Document, Import, StoreError};
 
@@ -131,7 +131,5 @@ fn keep(
         ])?;
         move_picks(db, &before, &after, (lseq, lseq), place, change)?;
     }
-    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![place, change, document.names as i64, document.body])?;
-    Ok(())
+    body::put(writer, place, (change, document.names as i64), &document.body)
 }

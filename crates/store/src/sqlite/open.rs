@@ -11,7 +11,11 @@ use super::error::refused_or_corrupt;
 use crate::StoreError;
 
 /// The formats, oldest first: each script changes the one before it.
-const FORMATS: &[&str] = &[include_str!("schema.sql"), include_str!("format2.sql")];
+const FORMATS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("format2.sql"),
+    include_str!("format3.sql"),
+];
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "archive.sqlite";
@@ -26,7 +30,8 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
         what: format!("cannot open the archive in `{}`", directory.display()),
         source: Some(Box::new(source)),
     })?;
-    let prepared = prepare(&db, "page_size = 16384; PRAGMA cache_size = -16384")
+    // Small pages, for a commit writes whole ones. A file keeps the size it was made with.
+    let prepared = prepare(&db, "page_size = 4096; PRAGMA cache_size = -16384")
         .and_then(|()| migrate(&mut db));
     match prepared {
         Ok(Ok(())) => Ok(db),

@@ -7,8 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{kind, known_name, name};
 use super::error::{corrupt, refused_or_corrupt};
-use super::recording;
+use super::segment::Segments;
 use super::upkeep::{counter, events_of};
+use super::{body, recording};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Silence, StoreError, Visit};
@@ -16,6 +17,7 @@ use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Silence, StoreErro
 /// Reads one page in one short transaction.
 pub(super) fn page(
     db: &Connection,
+    segments: &Segments,
     mut reading: Reading,
     mut visit: Visit,
 ) -> Result<Reading, StoreError> {
@@ -43,7 +45,7 @@ pub(super) fn page(
             fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(db, &mut reading, &mut visit, &mut n_left)? == Flow::Full
+            || show(db, segments, &mut reading, &mut visit, &mut n_left)? == Flow::Full
         {
             break;
         }
@@ -260,12 +262,15 @@ fn refill(
 
 /// Rows of other sessions that are stepped over before the next one is looked for.
 const STEPS_MAX: u32 = 3;
+/// Sealed sessions that are looked up before their bytes are read.
+const TOGETHER_MAX: usize = 64;
 
 /// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones
-/// that lie one behind the other, as in a report over time, are read one after the other: looking
-/// each up would cost several times as much.
+/// whose rows lie one behind the other, as in a report over time, are read one after the other:
+/// looking each up would cost several times as much.
 fn show(
     db: &Connection,
+    segments: &Segments,
     reading: &mut Reading,
     visit: &mut Visit,
     n_left: &mut usize,
@@ -273,57 +278,71 @@ fn show(
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
-    let mut is_first_sealed = false;
-    {
-        let mut statement = db
-            .prepare_cached(
-                "SELECT place, sealed, names, change FROM body WHERE ?1 <= place ORDER BY place",
-            )
-            .map_err(refused_or_corrupt)?;
-        let mut rows = statement.query([first]).map_err(refused_or_corrupt)?;
-        let mut n_steps = 0;
-        while let Some(row) = rows.next().map_err(refused_or_corrupt)? {
-            let Some(&key) = reading.queue.front() else {
-                break;
-            };
-            let place: i64 = row.get(0).map_err(refused_or_corrupt)?;
-            if place < key.2 && n_steps < STEPS_MAX {
-                n_steps += 1;
-                continue;
-            }
-            if place != key.2 || *n_left == 0 {
-                break;
-            }
-            n_steps = 0;
-            is_first_sealed = true;
-            reading.queue.pop_front();
-            reading.last = Some(key);
-            *n_left -= 1;
-            let read = || -> rusqlite::Result<(&[u8], i64, i64)> {
-                Ok((row.get_ref(1)?.as_blob()?, row.get(2)?, row.get(3)?))
-            };
-            let (body, names, change) = read().map_err(refused_or_corrupt)?;
-            let flow = visit(Found::Sealed {
-                body,
-                names: names as u64,
-                place,
-                change: change as u64,
-            })?;
-            if flow == Flow::Full {
-                return Ok(Flow::Full);
-            }
-        }
+    let rows = sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left))
+        .map_err(refused_or_corrupt)?;
+    if rows.is_empty() {
+        reading.last = reading.queue.pop_front();
+        *n_left -= 1;
+        return show_live(db, first, visit);
     }
-    if is_first_sealed {
-        return Ok(Flow::More);
-    }
-    reading.last = reading.queue.pop_front();
-    *n_left -= 1;
-    show_live(db, first, visit)
+    let mut flow = Flow::More;
+    body::read_each(segments, &rows, |idx, body| {
+        let row = &rows[idx];
+        reading.last = reading.queue.pop_front();
+        *n_left -= 1;
+        flow = visit(Found::Sealed {
+            body,
+            names: row.names as u64,
+            place: row.place,
+            change: row.change as u64,
+        })?;
+        Ok(flow == Flow::More)
+    })?;
+    Ok(flow)
 }
 
-/// Shows the visitor a session that has no sealed bytes.
+/// The rows of the sealed sessions at the front of the queue; none when the first is not sealed.
+fn sealed_rows(
+    db: &Connection,
+    reading: &Reading,
+    first: i64,
+    n_max: usize,
+) -> rusqlite::Result<Vec<body::Row>> {
+    let mut statement = db.prepare_cached(
+        "SELECT place, change, names, segment, at, len FROM body WHERE ?1 <= place ORDER BY place",
+    )?;
+    let mut rows = statement.query([first])?;
+    let mut wanted = reading.queue.iter().take(n_max).map(|key| key.2).peekable();
+    let mut found = Vec::new();
+    let mut n_steps = 0;
+    while let Some(place) = wanted.peek().copied()
+        && let Some(row) = rows.next()?
+    {
+        let row = body::Row::of(row)?;
+        if row.place < place && n_steps < STEPS_MAX {
+            n_steps += 1;
+            continue;
+        }
+        if row.place != place {
+            break;
+        }
+        n_steps = 0;
+        wanted.next();
+        found.push(row);
+    }
+    Ok(found)
+}
+
+/// Shows the visitor a session whose sealed bytes are not in a file.
 fn show_live(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreError> {
+    if let Some((body, change, names)) = body::inline(db, place).map_err(refused_or_corrupt)? {
+        return visit(Found::Sealed {
+            body: &body,
+            names: names as u64,
+            place,
+            change: change as u64,
+        });
+    }
     let (lsid, lseq, state): (String, i64, i64) = db
         .prepare_cached("SELECT lsid, lseq, state FROM session WHERE place = ?1")
         .and_then(|mut statement| {

@@ -4,7 +4,7 @@ use debrief_domain::{At, Lsid, Recording, RecordingKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{corrupt_text, refused_or_corrupt};
-use super::{Verdict, Writer};
+use super::{Verdict, Writer, body};
 use crate::{AccountId, KeepRecording, KeptRecording, Part, RecordingKey, StoreError};
 
 const COLUMNS: &str = "lsid, kind, instance, part, object, media, bytes, sha256, account, at";
@@ -195,8 +195,7 @@ fn keep_row(
         db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
             .execute([place, change])?;
         if origin == ORIGIN_EVENTS {
-            db.prepare_cached("DELETE FROM body WHERE place = ?1")?
-                .execute([place])?;
+            body::drop(db, place)?;
         }
         unseal(db, place)?;
     }

@@ -59,7 +59,7 @@ fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
     drop(db);
     assert_eq!(
         refusal(directory.path()),
-        "the archive has format 99, and this Debrief knows formats up to 2: use the newer Debrief \
+        "the archive has format 99, and this Debrief knows formats up to 3: use the newer Debrief \
          that wrote it"
     );
     let db = Connection::open(&file).unwrap();

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::HEARD_MILLIS;
 use super::error::{corrupt, refused_or_corrupt};
-use super::{Accesses, Verdict, Writer, recording};
+use super::segment::Segments;
+use super::{Accesses, Verdict, Writer, body, recording};
 use crate::codec;
 use crate::{AccessEntry, Material, SealedBody, StoreError, Unsealed};
 
@@ -64,16 +65,15 @@ fn inflate(bytes: &[u8]) -> rusqlite::Result<Vec<u8>> {
     Ok(plain)
 }
 
-fn body_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
-    db.prepare_cached("SELECT sealed FROM body WHERE place = ?1")?
-        .query_row([place], |row| row.get(0))
-}
-
 const FORM_PLAIN: i64 = 0;
 const FORM_DEFLATE: i64 = 1;
 
 /// Closed sessions without sealed bytes, with their events.
-pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, StoreError> {
+pub(super) fn unsealed(
+    db: &Connection,
+    segments: &Segments,
+    n_max: usize,
+) -> Result<Vec<Unsealed>, StoreError> {
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
     let rows: Vec<(i64, String, i64, i64, i64)> = db
         .prepare_cached(
@@ -97,7 +97,10 @@ pub(super) fn unsealed(db: &Connection, n_max: usize) -> Result<Vec<Unsealed>, S
     for (place, lsid, lseq, change, origin) in rows {
         let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
         let material = if origin == 1 {
-            Material::Document(body_of(db, place).map_err(refused_or_corrupt)?)
+            let document = body::read(db, segments, place)?;
+            Material::Document(document.ok_or_else(|| {
+                StoreError::corrupt(format!("the document of session `{lsid}`"))
+            })?)
         } else {
             let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
             match codec::events(&bytes, &lsid) {
@@ -127,32 +130,32 @@ pub(super) fn seal(
     bodies: &[(SealedBody, Option<Pack>)],
 ) -> Result<(Verdict, u64), StoreError> {
     let mut n_sealed = 0;
-    for (body, pack) in bodies {
-        let sealed = seal_one(writer, body, pack.as_ref()).map_err(refused_or_corrupt)?;
-        n_sealed += u64::from(sealed);
+    for (sealed, pack) in bodies {
+        let is_sealed = seal_one(writer, sealed, pack.as_ref()).map_err(refused_or_corrupt)?;
+        n_sealed += u64::from(is_sealed);
     }
     Ok((Verdict::Keep, n_sealed))
 }
 
 fn seal_one(
     writer: &mut Writer<'_>,
-    body: &SealedBody,
+    sealed: &SealedBody,
     pack: Option<&Pack>,
 ) -> rusqlite::Result<bool> {
     let db = writer.db;
     let standing: Option<(i64, i64)> = db
         .prepare_cached("SELECT change, origin FROM session WHERE place = ?1 AND state <> 0 OR place = ?1 AND origin = 1")?
-        .query_row([body.place], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([sealed.place], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((change, origin)) = standing else {
         return Ok(false);
     };
-    if change != body.change as i64 {
+    if change != sealed.change as i64 {
         return Ok(false);
     }
     let was_unsealed = db
         .prepare_cached("DELETE FROM unsealed WHERE place = ?1")?
-        .execute([body.place])?
+        .execute([sealed.place])?
         == 1;
     // Until now reports gave the document as it came. Whoever follows the changes has seen that,
     // and is to come again for what was added to it.
@@ -164,15 +167,14 @@ fn seal_one(
     };
     if is_amended {
         db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
-            .execute([body.place, change])?;
+            .execute([sealed.place, change])?;
     }
-    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![body.place, change, body.names as i64, body.body])?;
+    body::put(writer, sealed.place, (change, sealed.names as i64), &sealed.body)?;
     if let Some(pack) = pack
         && origin == 0
         && was_unsealed
     {
-        put_pack(db, body.place, pack)?;
+        put_pack(db, sealed.place, pack)?;
     }
     Ok(true)
 }

@@ -1,0 +1,219 @@
+//! Sealed bytes of sessions: small rows in the database, the bytes in segment files.
+
+use std::cell::RefCell;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::refused_or_corrupt;
+use super::segment::{self, Kind, Segments, Slot};
+use super::{Verdict, Writer};
+use crate::StoreError;
+
+/// A row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) place: i64,
+    pub(super) change: i64,
+    pub(super) names: i64,
+    pub(super) slot: Slot,
+}
+
+impl Row {
+    /// Out of the columns place, change, names, segment, at and len.
+    pub(super) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        Ok(Row {
+            place: row.get(0)?,
+            change: row.get(1)?,
+            names: row.get(2)?,
+            slot: Slot {
+                segment: row.get(3)?,
+                at: row.get::<_, i64>(4)? as u64,
+                len: row.get::<_, i64>(5)? as u64,
+            },
+        })
+    }
+}
+
+/// Keeps sealed bytes, in place of any that are there.
+pub(super) fn put(
+    writer: &mut Writer<'_>,
+    place: i64,
+    (change, names): (i64, i64),
+    bytes: &[u8],
+) -> rusqlite::Result<()> {
+    let db = writer.db;
+    drop(db, place)?;
+    let slot = writer.known.sealed.put(db, bytes)?;
+    insert(db, place, (change, names), slot)
+}
+
+fn insert(
+    db: &Connection,
+    place: i64,
+    (change, names): (i64, i64),
+    slot: Slot,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            place,
+            change,
+            names,
+            slot.segment,
+            slot.at as i64,
+            slot.len as i64
+        ])?;
+    Ok(())
+}
+
+/// Forgets the sealed bytes of a session, if it has any.
+pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
+    if let Some(row) = row(db, place)? {
+        segment::forget(db, row.slot)?;
+        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
+            .execute([place])?;
+    }
+    db.prepare_cached("DELETE FROM body_inline WHERE place = ?1")?
+        .execute([place])?;
+    Ok(())
+}
+
+fn row(db: &Connection, place: i64) -> rusqlite::Result<Option<Row>> {
+    db.prepare_cached(
+        "SELECT place, change, names, segment, at, len FROM body WHERE place = ?1",
+    )?
+    .query_row([place], Row::of)
+    .optional()
+}
+
+/// Sealed bytes that are still in the database, with their change and names.
+pub(super) fn inline(
+    db: &Connection,
+    place: i64,
+) -> rusqlite::Result<Option<(Vec<u8>, i64, i64)>> {
+    db.prepare_cached("SELECT sealed, change, names FROM body_inline WHERE place = ?1")?
+        .query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+/// The sealed bytes of a session.
+pub(super) fn read(
+    db: &Connection,
+    segments: &Segments,
+    place: i64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match row(db, place).map_err(refused_or_corrupt)? {
+        Some(row) => Ok(Some(segments.read(row.slot)?)),
+        None => {
+            let inline = inline(db, place).map_err(refused_or_corrupt)?;
+            Ok(inline.map(|(bytes, _, _)| bytes))
+        }
+    }
+}
+
+/// Bytes read from a file at once, where what is wanted of them lies close together.
+const WINDOW_BYTES_MAX: u64 = 256 << 10;
+
+thread_local! {
+    /// What a reader reads into; it never grows beyond a window or the longest session.
+    static WINDOW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `show` with the bytes of each row, in order, until it says no more. Rows whose bytes lie
+/// one behind the other are read together.
+pub(super) fn read_each(
+    segments: &Segments,
+    rows: &[Row],
+    mut show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    WINDOW.with_borrow_mut(|window| {
+        let mut idx = 0;
+        while idx < rows.len() {
+            let n = n_together(&rows[idx..]);
+            let together = &rows[idx..idx + n];
+            let (first, last) = (together[0].slot, together[n - 1].slot);
+            let n_bytes = (last.at + last.len - first.at) as usize;
+            if window.len() < n_bytes {
+                window.resize(n_bytes, 0);
+            }
+            segments.read_into(first.segment, first.at, &mut window[..n_bytes])?;
+            for row in together {
+                let begin = (row.slot.at - first.at) as usize;
+                let bytes = &window[begin..begin + row.slot.len as usize];
+                if !show(idx, bytes)? {
+                    return Ok(());
+                }
+                idx += 1;
+            }
+        }
+        window.truncate(WINDOW_BYTES_MAX as usize);
+        window.shrink_to(WINDOW_BYTES_MAX as usize);
+        Ok(())
+    })
+}
+
+/// How many of these rows, at least one, are best read at once: those that follow each other in
+/// one file, with no more bytes of others between than of their own.
+fn n_together(rows: &[Row]) -> usize {
+    let first = rows[0].slot;
+    let (mut n, mut end, mut wanted) = (1, first.at + first.len, first.len);
+    for row in &rows[1..] {
+        let slot = row.slot;
+        let span = (slot.at + slot.len).saturating_sub(first.at);
+        wanted += slot.len;
+        if slot.segment != first.segment
+            || slot.at < end
+            || WINDOW_BYTES_MAX < span
+            || wanted * 2 < span
+        {
+            break;
+        }
+        end = slot.at + slot.len;
+        n += 1;
+    }
+    n
+}
+
+/// Moves some bytes out of the database, and out of files that are mostly empty. Gives how many
+/// sessions' bytes were moved: none when there is nothing to do.
+pub(super) fn tidy(
+    writer: &mut Writer<'_>,
+    segments: &Segments,
+    n_max: usize,
+) -> Result<(Verdict, u64), StoreError> {
+    let db = writer.db;
+    let inline = inline_places(db, n_max).map_err(refused_or_corrupt)?;
+    for place in &inline {
+        if let Some((bytes, change, names)) =
+            self::inline(db, *place).map_err(refused_or_corrupt)?
+        {
+            put(writer, *place, (change, names), &bytes).map_err(refused_or_corrupt)?;
+        }
+    }
+    if !inline.is_empty() {
+        return Ok((Verdict::Keep, inline.len() as u64));
+    }
+    let Some(sparse) = segment::sparse(db, Kind::Sealed).map_err(refused_or_corrupt)? else {
+        return Ok((Verdict::Keep, 0));
+    };
+    let rows = rows_in(db, sparse, n_max).map_err(refused_or_corrupt)?;
+    for row in &rows {
+        let bytes = segments.read(row.slot)?;
+        put(writer, row.place, (row.change, row.names), &bytes).map_err(refused_or_corrupt)?;
+    }
+    Ok((Verdict::Keep, rows.len() as u64))
+}
+
+fn inline_places(db: &Connection, n_max: usize) -> rusqlite::Result<Vec<i64>> {
+    db.prepare_cached("SELECT place FROM body_inline ORDER BY place LIMIT ?1")?
+        .query_map([n_max as i64], |row| row.get(0))?
+        .collect()
+}
+
+fn rows_in(db: &Connection, segment: i64, n_max: usize) -> rusqlite::Result<Vec<Row>> {
+    db.prepare_cached(
+        "SELECT place, change, names, segment, at, len FROM body WHERE segment = ?1 \
+         ORDER BY place LIMIT ?2",
+    )?
+    .query_map(params![segment, n_max as i64], Row::of)?
+    .collect()
+}

@@ -1,0 +1,323 @@
+//! Files beside the database that are only ever added to: sealed bytes of sessions, groups of events.
+//!
+//! The database says which bytes of a file count, and its commit makes them count: they are written
+//! and synced before it. Bytes behind the last that counts are what a crash or a refusal left
+//! behind, and are written over. A process adds to files of its own only, which it holds locked.
+//! A file that nothing points into any more is deleted after a while, for readers may still be
+//! looking.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, params};
+
+use crate::StoreError;
+
+/// Bytes after which a file is full; the last transaction may go beyond.
+const SEGMENT_BYTES_MAX: u64 = if cfg!(test) { 16 << 10 } else { 256 << 20 };
+/// Files that are looked at for one to go on with.
+const CANDIDATES_MAX: i64 = 8;
+/// The directory in the data directory.
+const DIRECTORY: &str = "segments";
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Sealed bytes of sessions.
+    Sealed = 0,
+    /// Groups of events.
+    Events = 1,
+}
+
+/// Where bytes lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) segment: i64,
+    pub(super) at: u64,
+    pub(super) len: u64,
+}
+
+/// The files, for reading. They stay open: there are few.
+#[derive(Debug)]
+pub(super) struct Segments {
+    directory: PathBuf,
+    open: Mutex<HashMap<i64, Arc<File>>>,
+}
+
+impl Segments {
+    /// The files in a data directory.
+    pub(super) fn open(data: &Path) -> Result<Segments, StoreError> {
+        let directory = data.join(DIRECTORY);
+        std::fs::create_dir_all(&directory).map_err(|source| StoreError::Refused {
+            what: format!("cannot make the directory `{}`", directory.display()),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Segments {
+            directory,
+            open: Mutex::default(),
+        })
+    }
+
+    fn path(&self, segment: i64) -> PathBuf {
+        self.directory.join(format!("{segment:08}"))
+    }
+
+    fn file(&self, segment: i64) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(File::open(self.path(segment))?);
+        open.insert(segment, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Fills `bytes` from a file.
+    pub(super) fn read_into(
+        &self,
+        segment: i64,
+        at: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), StoreError> {
+        let read = self
+            .file(segment)
+            .and_then(|file| file.read_exact_at(bytes, at));
+        read.map_err(|source| {
+            let what = format!("the file `{}`", self.path(segment).display());
+            let source = Some(Box::new(source) as Box<_>);
+            StoreError::Corrupt { what, source }
+        })
+    }
+
+    /// The bytes of a slot.
+    pub(super) fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; slot.len as usize];
+        self.read_into(slot.segment, slot.at, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Deletes a file that no row of the database speaks of any more.
+    fn delete(&self, segment: i64) -> io::Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&segment);
+        match std::fs::remove_file(self.path(segment)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// The end of a file, where the writer adds what the open transaction has.
+pub(super) struct Tail {
+    kind: Kind,
+    segments: Arc<Segments>,
+    own: Option<Own>,
+    /// What the open transaction adds.
+    pending: Vec<u8>,
+}
+
+/// A file that this process adds to. The lock ends with the handle.
+struct Own {
+    segment: i64,
+    file: File,
+    /// Bytes that count.
+    len: u64,
+}
+
+/// A state of the open transaction to go back to.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    segment: Option<i64>,
+    n_pending: usize,
+}
+
+impl Tail {
+    pub(super) fn new(kind: Kind, segments: Arc<Segments>) -> Tail {
+        Tail {
+            kind,
+            segments,
+            own: None,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Forgets what is pending, and which file was being added to: how many of its bytes count is
+    /// asked of the database again.
+    pub(super) fn clear(&mut self) {
+        self.own = None;
+        self.pending = Vec::new();
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            segment: self.own.as_ref().map(|own| own.segment),
+            n_pending: self.pending.len(),
+        }
+    }
+
+    /// Forgets what was added since the mark.
+    pub(super) fn undo(&mut self, mark: Mark) {
+        self.pending.truncate(mark.n_pending);
+        if self.own.as_ref().map(|own| own.segment) != mark.segment {
+            // The row of a new file is undone with the rest.
+            self.own = None;
+        }
+    }
+
+    /// Adds bytes; they count when the transaction is committed.
+    pub(super) fn put(&mut self, db: &Connection, bytes: &[u8]) -> rusqlite::Result<Slot> {
+        if self.pending.is_empty()
+            && (self.own.as_ref()).is_some_and(|own| SEGMENT_BYTES_MAX <= own.len)
+        {
+            self.own = None;
+        }
+        let own = match &mut self.own {
+            Some(own) => own,
+            none => none.insert(Own::acquire(db, self.kind, &self.segments)?),
+        };
+        let slot = Slot {
+            segment: own.segment,
+            at: own.len + self.pending.len() as u64,
+            len: bytes.len() as u64,
+        };
+        self.pending.extend_from_slice(bytes);
+        Ok(slot)
+    }
+
+    /// Before the commit: writes what is pending, and waits until it is on disk.
+    pub(super) fn finish(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let (Some(own), false) = (&mut self.own, self.pending.is_empty()) else {
+            return Ok(());
+        };
+        own.file
+            .write_all_at(&self.pending, own.len)
+            .and_then(|()| own.file.sync_data())
+            .map_err(|error| as_sqlite(&error))?;
+        own.len += self.pending.len() as u64;
+        db.prepare_cached("UPDATE segment SET len = ?2, live = live + ?3 WHERE id = ?1")?
+            .execute(params![
+                own.segment,
+                own.len as i64,
+                self.pending.len() as i64
+            ])?;
+        self.pending.clear();
+        self.pending.shrink_to(PENDING_BYTES_KEPT);
+        Ok(())
+    }
+}
+
+/// Memory for what is pending that is kept from one transaction to the next.
+const PENDING_BYTES_KEPT: usize = 1 << 20;
+
+impl Own {
+    /// A file to go on with that no other process has, or a new one.
+    fn acquire(db: &Connection, kind: Kind, segments: &Segments) -> rusqlite::Result<Own> {
+        let candidates: Vec<(i64, i64)> = db
+            .prepare_cached(
+                "SELECT id, len FROM segment WHERE kind = ?1 AND len < ?2 AND gone IS NULL \
+                 ORDER BY id DESC LIMIT ?3",
+            )?
+            .query_map(
+                params![kind as i64, SEGMENT_BYTES_MAX as i64, CANDIDATES_MAX],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .collect::<Result<_, _>>()?;
+        for (segment, len) in candidates {
+            let len = len as u64;
+            let opened = OpenOptions::new().write(true).open(segments.path(segment));
+            // A file that lacks bytes is damaged, which whoever reads them learns.
+            if let Ok(file) = opened
+                && file.metadata().is_ok_and(|metadata| len <= metadata.len())
+                && file.try_lock().is_ok()
+            {
+                return Ok(Own { segment, file, len });
+            }
+        }
+        Own::create(db, kind, segments)
+    }
+
+    fn create(db: &Connection, kind: Kind, segments: &Segments) -> rusqlite::Result<Own> {
+        db.prepare_cached("INSERT INTO segment (kind, len, live) VALUES (?1, 0, 0)")?
+            .execute([kind as i64])?;
+        let segment = db.last_insert_rowid();
+        let create = || -> io::Result<File> {
+            // What is there under this name was never committed.
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(segments.path(segment))?;
+            file.try_lock()?;
+            File::open(&segments.directory)?.sync_all()?;
+            Ok(file)
+        };
+        let file = create().map_err(|error| as_sqlite(&error))?;
+        Ok(Own {
+            segment,
+            file,
+            len: 0,
+        })
+    }
+}
+
+/// Notes that bytes are not pointed to any more.
+pub(super) fn forget(db: &Connection, slot: Slot) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE segment SET live = live - ?2 WHERE id = ?1")?
+        .execute(params![slot.segment, slot.len as i64])?;
+    Ok(())
+}
+
+/// A failure of a file as one of the database beside it: it ends the transaction in the same way.
+fn as_sqlite(error: &io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => rusqlite::ffi::SQLITE_FULL,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            rusqlite::ffi::SQLITE_READONLY
+        }
+        _ => rusqlite::ffi::SQLITE_IOERR,
+    };
+    let what = format!("a segment file: {error}");
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
+}
+
+/// How long a file stays that nothing points into: longer than any transaction of a reader.
+const GONE_SECS: i64 = if cfg!(test) { 0 } else { 600 };
+
+/// A file less than half of which is pointed to, to be emptied into another one.
+pub(super) fn sparse(db: &Connection, kind: Kind) -> rusqlite::Result<Option<i64>> {
+    use rusqlite::OptionalExtension as _;
+    db.prepare_cached(
+        "SELECT id FROM segment WHERE kind = ?1 AND ?2 <= len AND live * 2 < len AND 0 < live \
+         AND gone IS NULL ORDER BY id LIMIT 1",
+    )?
+    .query_row(params![kind as i64, SEGMENT_BYTES_MAX as i64], |row| {
+        row.get(0)
+    })
+    .optional()
+}
+
+/// Notes which full files have nothing left in them, and deletes those that had nothing a while
+/// ago. Gives how many were deleted.
+pub(super) fn sweep(db: &Connection, segments: &Segments, now: i64) -> rusqlite::Result<u64> {
+    db.prepare_cached(
+        "UPDATE segment SET gone = ?1 WHERE live = 0 AND ?2 <= len AND gone IS NULL",
+    )?
+    .execute(params![now, SEGMENT_BYTES_MAX as i64])?;
+    let gone: Vec<i64> = db
+        .prepare_cached("SELECT id FROM segment WHERE gone <= ?1")?
+        .query_map([now - GONE_SECS], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for segment in &gone {
+        // The file first: a row without a file is looked at again, a file without a row never is.
+        segments
+            .delete(*segment)
+            .map_err(|error| as_sqlite(&error))?;
+        db.prepare_cached("DELETE FROM segment WHERE id = ?1")?
+            .execute([segment])?;
+    }
+    Ok(gone.len() as u64)
+}
