@@ -6,7 +6,7 @@ use crate::column::{csv_header, csv_row};
 use crate::dialect::{Dialect, root_end};
 use crate::link::Links;
 use crate::read::read_own;
-use crate::sealed::{Inflater, Level, Sealed, SealedError, crc, deflate};
+use crate::sealed::{Inflater, Level, Sealed, SealedError, Segment, crc, deflate};
 use crate::write::{Parts, json_session};
 
 /// What sessions are written as.
@@ -76,7 +76,7 @@ pub struct Answer {
     root: &'static str,
     namespace: String,
     gzip: Option<Gzip>,
-    inflater: Inflater,
+    plain: Plain,
     n_sessions: u64,
     scratch: Vec<u8>,
 }
@@ -92,7 +92,7 @@ impl Answer {
                 Coding::Identity => None,
                 Coding::Gzip => Some(Gzip::begin(out)),
             },
-            inflater: Inflater::new(),
+            plain: Plain::new(),
             n_sessions: 0,
             scratch: Vec::new(),
         };
@@ -132,43 +132,19 @@ impl Answer {
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
         if self.format != Format::Xml {
-            self.inflater.inflate(&sealed.head, linked)?;
-            links
-                .write(sealed.lsid, sealed.links, linked)
-                .ok_or(SealedError::links())?;
-            self.inflater.inflate(&sealed.tail, linked)?;
+            self.plain.sealed(sealed, links, linked)?;
             return self.reclothe(linked, out);
-        }
-        if !sealed.links.is_empty() {
-            links
-                .write(sealed.lsid, sealed.links, linked)
-                .ok_or(SealedError::links())?;
         }
         match &mut self.gzip {
             Some(gzip) => {
-                gzip.splice(
-                    sealed.head.open(),
-                    sealed.head.len,
-                    sealed.head.crc,
-                    sealed.head.operator,
-                    out,
-                );
-                gzip.store(linked, out);
-                gzip.splice(
-                    sealed.tail.open(),
-                    sealed.tail.len,
-                    sealed.tail.crc,
-                    sealed.tail.operator,
-                    out,
-                );
+                gzip.splice(&sealed.head, out);
+                gzip.store_with(out, |out| links.write(sealed.lsid, sealed.links, out))
+                    .ok_or(SealedError::links())?;
+                gzip.splice(&sealed.tail, out);
+                Ok(())
             }
-            None => {
-                self.inflater.inflate(&sealed.head, out)?;
-                out.extend_from_slice(linked);
-                self.inflater.inflate(&sealed.tail, out)?;
-            }
+            None => self.plain.sealed(sealed, links, out),
         }
-        Ok(())
     }
 
     /// Appends a session that is not sealed.
@@ -243,6 +219,41 @@ impl Answer {
     }
 }
 
+/// Turns sealed sessions into text; holds the decompressor's memory between them. What it appends
+/// depends on nothing that came before, so several may work on one answer.
+pub struct Plain {
+    inflater: Inflater,
+}
+
+impl Default for Plain {
+    fn default() -> Plain {
+        Plain::new()
+    }
+}
+
+impl Plain {
+    /// With a decompressor of its own.
+    pub fn new() -> Plain {
+        Plain {
+            inflater: Inflater::new(),
+        }
+    }
+
+    /// Appends a session as XML.
+    pub fn sealed(
+        &mut self,
+        sealed: &Sealed<'_>,
+        links: &Links,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealedError> {
+        self.inflater.inflate(&sealed.head, out)?;
+        links
+            .write(sealed.lsid, sealed.links, out)
+            .ok_or(SealedError::links())?;
+        self.inflater.inflate(&sealed.tail, out)
+    }
+}
+
 /// A gzip member (RFC 1952) in the making.
 struct Gzip {
     /// Made when something must be compressed on the way: it is large.
@@ -253,6 +264,8 @@ struct Gzip {
 
 /// Texts up to this length are not worth a compressor.
 const STORED_SHORT: usize = 1_024;
+/// What stands before the bytes of a stored block.
+const STORED_HEADER_BYTES: usize = 5;
 /// The longest stored block.
 const STORED_MAX: usize = 65_535;
 
@@ -273,9 +286,35 @@ impl Gzip {
     }
 
     /// Text that is compressed already.
-    fn splice(&mut self, open: &[u8], len: u32, crc: u32, operator: u32, out: &mut Vec<u8>) {
-        out.extend_from_slice(open);
-        self.count(len, crc, operator);
+    fn splice(&mut self, segment: &Segment<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(segment.open());
+        self.count(segment.len, segment.crc, segment.operator);
+    }
+
+    /// What `write` appends, as stored blocks: in place where it fits into one. None when it fails.
+    fn store_with(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> Option<()> {
+        let block = out.len();
+        out.extend_from_slice(&[0; STORED_HEADER_BYTES]);
+        let begin = out.len();
+        write(out)?;
+        let Ok(len) = u16::try_from(out.len() - begin) else {
+            let text = out.split_off(begin);
+            out.truncate(block);
+            self.store(&text, out);
+            return Some(());
+        };
+        if len == 0 {
+            out.truncate(block);
+            return Some(());
+        }
+        out[block + 1..block + 3].copy_from_slice(&len.to_le_bytes());
+        out[block + 3..begin].copy_from_slice(&(!len).to_le_bytes());
+        self.count_text(&out[begin..]);
+        Some(())
     }
 
     /// Text as stored blocks.

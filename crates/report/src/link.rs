@@ -4,7 +4,7 @@
 //! written at every request. Their form follows the vendor's: one parameter `lsid` that carries
 //! `l=<session>;h=<signature>;t=sd;m=<what>` and, of our own, instance, account and expiry.
 
-use std::io::Write as _;
+use std::ops::Range;
 
 use debrief_domain::RecordingKind;
 use hmac::{Hmac, KeyInit, Mac};
@@ -145,11 +145,8 @@ impl Links {
     /// Appends packed pieces as XML text, with every address signed; none when they are damaged.
     pub(crate) fn write(&self, lsid: &str, packed: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let mut shown = true;
-        // View and download share a signature: it is computed once.
-        let mut signed = Signed {
-            target: None,
-            address: Vec::with_capacity(ADDRESS_BYTES),
-        };
+        // View and download share an address: it is made once.
+        let mut signed: Option<(LinkTarget, u32, Range<usize>)> = None;
         for piece in Pieces(packed) {
             match piece? {
                 Packed::Guarded => shown = self.recordings == RecordingsView::Allowed,
@@ -166,11 +163,16 @@ impl Links {
                     instance,
                     action,
                 } => {
-                    if signed.target != Some((target, instance)) {
-                        signed.target = Some((target, instance));
-                        self.sign(lsid, target, instance, &mut signed.address);
+                    match &signed {
+                        Some((last, n, address)) if (*last, *n) == (target, instance) => {
+                            out.extend_from_within(address.clone());
+                        }
+                        _ => {
+                            let begin = out.len();
+                            self.sign(lsid, target, instance, out);
+                            signed = Some((target, instance, begin..out.len()));
+                        }
                     }
-                    out.extend_from_slice(&signed.address);
                     if action == Action::View {
                         out.extend_from_slice(b"&amp;view=1");
                     }
@@ -180,8 +182,8 @@ impl Links {
         Some(())
     }
 
-    /// The address of a download, escaped for XML, in place of what was in `address`.
-    fn sign(&self, lsid: &str, target: LinkTarget, instance: u32, address: &mut Vec<u8>) {
+    /// Appends the address of a download, escaped for XML.
+    fn sign(&self, lsid: &str, target: LinkTarget, instance: u32, out: &mut Vec<u8>) {
         let signature = self.mac(lsid, target, instance).finalize().into_bytes();
         let mut hex = [0; 2 * SIGNATURE_BYTES];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(&signature) {
@@ -189,7 +191,6 @@ impl Links {
             pair[1] = HEX[usize::from(byte & 15)];
         }
         let word = target.name().as_bytes();
-        address.clear();
         for part in [
             self.base.as_bytes(),
             b"/session_download?lsid=l%3D",
@@ -199,15 +200,16 @@ impl Links {
             b"%3Bt%3Dsd%3Bm%3D",
             word,
         ] {
-            address.extend_from_slice(part);
+            out.extend_from_slice(part);
         }
-        // Writing to memory cannot fail.
-        let _ = write!(
-            address,
-            "%3Bi%3D{instance}%3Ba%3D{}%3Be%3D{}&amp;dl_action=",
-            self.account, self.expires
-        );
-        address.extend_from_slice(word);
+        out.extend_from_slice(b"%3Bi%3D");
+        push_number(i64::from(instance), out);
+        out.extend_from_slice(b"%3Ba%3D");
+        out.extend_from_slice(self.account.as_bytes());
+        out.extend_from_slice(b"%3Be%3D");
+        push_number(self.expires, out);
+        out.extend_from_slice(b"&amp;dl_action=");
+        out.extend_from_slice(word);
     }
 
     fn mac(&self, lsid: &str, target: LinkTarget, instance: u32) -> Hmac<Sha256> {
@@ -313,13 +315,24 @@ impl SignedLink {
     }
 }
 
-/// Bytes of most addresses: room for them is made once.
-const ADDRESS_BYTES: usize = 256;
-
-/// An address, and what it was made for.
-struct Signed {
-    target: Option<(LinkTarget, u32)>,
-    address: Vec<u8>,
+/// Appends a number in decimal. The formatter of the standard library takes several times as long,
+/// and every session of every report has six.
+fn push_number(number: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut begin = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        begin -= 1;
+        digits[begin] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[begin..]);
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -528,6 +541,15 @@ mod tests {
             target: LinkTarget::Chat,
             instance: 0,
             action,
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_the_formatter_does() {
+        for number in [0, 7, 10, -1, 1_796_050_800, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            push_number(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
         }
     }
 

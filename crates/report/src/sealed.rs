@@ -214,6 +214,11 @@ impl<'a> Sealed<'a> {
         })
     }
 
+    /// Bytes of its text without its links.
+    pub fn text_len(&self) -> usize {
+        self.head.len as usize + self.tail.len as usize
+    }
+
     /// Whether every name it shows is what `directory` says now.
     pub fn is_current(&self, directory: &Directory) -> Result<bool, SealedError> {
         Ok(names::are_current(&self.names()?, directory))

@@ -10,15 +10,25 @@ use debrief_report::{
     Query, Sealed, Sealer, Seen, session_parts,
 };
 use debrief_store::{
-    Cursor, Flow, Found, Members, Reading, SealedBody, Silence, Store, StoreError,
+    Cursor, Flow, Found, Members, Reading, Scan, SealedBody, Silence, Store, StoreError,
 };
 
+use tokio::sync::mpsc;
+
 use crate::app::{App, Names};
+pub(crate) use chunk::Chunk;
+use chunk::SealedChunk;
+
+mod chunk;
 
 /// Bytes after which the first chunk is sent, so that it does not wait for many sessions.
 const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Chunks made ahead of what the client has taken.
+pub(crate) const CHUNKS_AHEAD: usize = 3;
+/// Room for chunks that is waited for before more are made.
+const CHUNKS_WAITED: usize = 2;
 
 /// A report being made.
 pub(crate) struct Report {
@@ -37,9 +47,11 @@ struct Making {
     neighbour: Option<Neighbour>,
     /// What that has to tell; it is coded by the page.
     told: Vec<u8>,
+    /// Sealed sessions that are inflated later, where the answer is plain XML.
+    sealed: Option<SealedChunk>,
     out: Vec<u8>,
     chunk_bytes: usize,
-    links: Links,
+    links: Arc<Links>,
     directory: Arc<Directory>,
     version: u64,
     namespace: String,
@@ -103,10 +115,13 @@ impl Report {
             next,
         };
         let answer = Answer::begin(head, query.format, coding, &mut out);
+        let links = Arc::new(links);
+        let is_plain = (query.format, coding) == (Format::Xml, Coding::Identity);
         let making = Making {
             answer: Some(answer),
             neighbour: Neighbour::new(query.report, &config.namespace),
             told: Vec::new(),
+            sealed: is_plain.then(|| SealedChunk::new(&links)),
             out,
             chunk_bytes: CHUNK_BYTES_FIRST,
             links,
@@ -131,52 +146,50 @@ impl Report {
 
     /// The next bytes; none at the end. A failure means that what was sent is not whole.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        loop {
-            match self.page().await? {
-                // A page on which no session fitted: it goes on.
-                Some(chunk) if chunk.is_empty() && self.reading.is_some() => {}
-                chunk => return Ok(chunk),
+        let (sender, mut receiver) = mpsc::channel(1);
+        while self.reading.is_some() {
+            self.pages(&sender).await?;
+            if let Ok(chunk) = receiver.try_recv() {
+                return chunk.into_bytes().map(Some);
             }
+            // A page on which no session fitted: it goes on.
         }
+        Ok(None)
     }
 
-    /// The bytes of the next page, which may be none although it is not the last.
-    async fn page(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(reading) = self.reading.take() else {
-            return Ok(None);
-        };
-        let making = Arc::clone(&self.making);
-        let visit = move |found: Found<'_>| {
-            let mut making = making.lock().map_err(|_| poisoned())?;
-            making.session(found)?;
-            let n_bytes = making.out.len() + making.told.len();
-            let is_full = making.chunk_bytes <= n_bytes || making.n_given_max <= making.n_given;
-            Ok(if is_full { Flow::Full } else { Flow::More })
-        };
-        let reading = self.store.page(reading, Box::new(visit)).await?;
-        let (chunk, renewed) = {
-            let mut making = self.making.lock().map_err(|_| poisoned())?;
-            let making = &mut *making;
-            let is_enough = making.n_given_max <= making.n_given;
-            if reading.is_done() || is_enough {
-                self.cursor = if reading.is_done() {
-                    None
-                } else {
-                    reading.cursor()
-                };
-                making.end();
-            } else {
-                making.code();
-                self.reading = Some(reading);
+    /// Sends all that follows, as fast as it is taken. A failure means that what was sent is not
+    /// whole.
+    pub(crate) async fn send(&mut self, chunks: &mpsc::Sender<Chunk>) -> Result<(), StoreError> {
+        while !self.is_done() {
+            // Nobody else sends: room that is there stays. Several chunks at a time, for it takes
+            // a while to wake a reader.
+            if chunks.reserve_many(CHUNKS_WAITED).await.is_err() {
+                // The client went away.
+                return Ok(());
             }
-            making.chunk_bytes = (2 * making.chunk_bytes).min(CHUNK_BYTES_MAX);
-            let room = if self.reading.is_some() {
-                making.chunk_bytes + CHUNK_BYTES_FIRST
-            } else {
-                0
-            };
-            let chunk = std::mem::replace(&mut making.out, Vec::with_capacity(room));
-            (chunk, std::mem::take(&mut making.renewed))
+            self.pages(chunks).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends pages as long as there is room for them, at least one.
+    async fn pages(&mut self, chunks: &mpsc::Sender<Chunk>) -> Result<(), StoreError> {
+        let Some(reading) = self.reading.take() else {
+            return Ok(());
+        };
+        let pages = Pages {
+            making: Arc::clone(&self.making),
+            chunks: chunks.clone(),
+        };
+        let reading = self.store.pages(reading, Box::new(pages)).await?;
+        let renewed = {
+            let mut making = self.making.lock().map_err(|_| poisoned())?;
+            if making.answer.is_some() {
+                self.reading = Some(reading);
+            } else if !reading.is_done() {
+                self.cursor = reading.cursor();
+            }
+            std::mem::take(&mut making.renewed)
         };
         if !renewed.is_empty() {
             // Only a saving for the next report: when it fails, that one does the work again.
@@ -184,7 +197,7 @@ impl Report {
                 tracing::warn!(%error, "renamed sessions could not be sealed again");
             }
         }
-        Ok(Some(chunk))
+        Ok(())
     }
 
     /// Ends the answer after so many sessions; [`Report::cursor`] then says where to go on.
@@ -235,6 +248,34 @@ impl Report {
     /// Characters so far that XML cannot carry and that became U+FFFD.
     pub(crate) fn n_replaced(&self) -> u64 {
         self.making.lock().map_or(0, |making| making.n_replaced)
+    }
+}
+
+/// The pages of a report, on a reader's thread.
+struct Pages {
+    making: Arc<Mutex<Making>>,
+    chunks: mpsc::Sender<Chunk>,
+}
+
+impl Scan for Pages {
+    fn session(&mut self, found: Found<'_>) -> Result<Flow, StoreError> {
+        let mut making = self.making.lock().map_err(|_| poisoned())?;
+        making.session(found)?;
+        let is_full = making.chunk_bytes <= making.n_bytes() || making.is_enough();
+        Ok(if is_full { Flow::Full } else { Flow::More })
+    }
+
+    fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError> {
+        let mut making = self.making.lock().map_err(|_| poisoned())?;
+        let is_over = reading.is_done() || making.is_enough();
+        let chunk = making.take_chunk(is_over);
+        let is_taken = chunk.is_empty() || self.chunks.try_send(chunk).is_ok();
+        let has_room = is_taken && 0 < self.chunks.capacity();
+        Ok(if is_over || !has_room || !making.renewed.is_empty() {
+            Flow::Full
+        } else {
+            Flow::More
+        })
     }
 }
 
@@ -346,6 +387,11 @@ impl Making {
                 // Bytes of a later directory than this report's are newer, not stale.
                 let is_current =
                     self.version <= names || sealed.is_current(&self.directory).map_err(damaged)?;
+                if is_current && let Some(plain) = &mut self.sealed {
+                    plain.text(&mut self.out);
+                    plain.session(body, sealed.text_len());
+                    return Ok(());
+                }
                 if is_current {
                     return answer
                         .sealed(&sealed, &self.links, &mut self.out)
@@ -443,6 +489,38 @@ impl Making {
             answer.elements(&self.told, &mut self.out);
             self.told.clear();
         }
+    }
+
+    /// Bytes of the next chunk so far.
+    fn n_bytes(&self) -> usize {
+        let sealed = self.sealed.as_ref().map_or(0, SealedChunk::text_len);
+        self.out.len() + self.told.len() + sealed
+    }
+
+    /// Whether as many sessions were given as were asked for.
+    fn is_enough(&self) -> bool {
+        self.n_given_max <= self.n_given
+    }
+
+    /// What was made since the last chunk; with the end of the answer if this is it.
+    fn take_chunk(&mut self, is_last: bool) -> Chunk {
+        if is_last {
+            self.end();
+        } else {
+            self.code();
+        }
+        self.chunk_bytes = (2 * self.chunk_bytes).min(CHUNK_BYTES_MAX);
+        if let Some(plain) = &mut self.sealed {
+            plain.text(&mut self.out);
+            let next = SealedChunk::new(&self.links);
+            return Chunk::Sealed(std::mem::replace(plain, next));
+        }
+        let room = if is_last {
+            0
+        } else {
+            self.chunk_bytes + CHUNK_BYTES_FIRST
+        };
+        Chunk::Ready(std::mem::replace(&mut self.out, Vec::with_capacity(room)))
     }
 
     /// Ends the answer.

@@ -106,12 +106,23 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
 pub async fn tidy(app: &App) -> Result<(), StoreError> {
     loop {
         let began = Instant::now();
-        if app.store().tidy(app.now(), TIDY_SESSIONS_MAX).await? == 0 {
+        if tidy_some(app.store(), app.now()).await? == 0 {
             return Ok(());
         }
         // Half of a processor at most, as in sealing.
         tokio::time::sleep(began.elapsed()).await;
     }
+}
+
+/// The next step of [`tidy`]. Gives how many sessions it concerned.
+async fn tidy_some(store: &Store, now: At) -> Result<u64, StoreError> {
+    store.tidy(now, TIDY_SESSIONS_MAX).await
+}
+
+/// As [`tidy`], as fast as it goes.
+pub(crate) async fn tidy_all(store: &Store, now: At) -> Result<(), StoreError> {
+    while 0 < tidy_some(store, now).await? {}
+    Ok(())
 }
 
 /// Closes every session that was silent too long. Gives how many.

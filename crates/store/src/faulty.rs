@@ -13,8 +13,8 @@ use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
-    Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading,
-    RecordingKey, Running, SealedBody, Store, StoreError, TokenHash, Unsealed, Visit,
+    Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence, Reading,
+    RecordingKey, Running, Scan, SealedBody, Store, StoreError, TokenHash, Unsealed,
 };
 
 /// What becomes of one write.
@@ -118,8 +118,8 @@ impl Backend for Faulty {
         self.write(move |inner| inner.import(documents, now))
     }
 
-    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading> {
-        self.inner.page(reading, visit)
+    fn pages(&self, reading: Reading, scan: Box<dyn Scan>) -> Answer<'_, Paged> {
+        self.inner.pages(reading, scan)
     }
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {

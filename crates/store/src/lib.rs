@@ -55,7 +55,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub(crate) trait Backend: Send + Sync {
     fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append>;
     fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import>;
-    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading>;
+    fn pages(&self, reading: Reading, scan: Box<dyn Scan>) -> Answer<'_, Paged>;
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>>;
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64>;
     fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64>;
@@ -120,6 +120,40 @@ pub use model::Enabled;
 /// What is done with each session of a page, on a reader's own thread.
 pub type Visit = Box<dyn FnMut(Found<'_>) -> Result<Flow, StoreError> + Send>;
 
+/// What is done with the pages of a reading, on a reader's own thread: no thread waits for another
+/// between one page and the next.
+pub trait Scan: Send {
+    /// Takes the next session in.
+    ///
+    /// # Errors
+    ///
+    /// Any of them ends the reading.
+    fn session(&mut self, found: Found<'_>) -> Result<Flow, StoreError>;
+
+    /// Told after each page where the reading stands. [`Flow::More`] is for the next page.
+    ///
+    /// # Errors
+    ///
+    /// Any of them ends the reading.
+    fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError>;
+}
+
+/// A reading after some pages, and the scan when others were to have their turn in between.
+type Paged = (Reading, Option<Box<dyn Scan>>);
+
+/// A scan of one page.
+struct OnePage(Visit);
+
+impl Scan for OnePage {
+    fn session(&mut self, found: Found<'_>) -> Result<Flow, StoreError> {
+        (self.0)(found)
+    }
+
+    fn page_over(&mut self, _reading: &Reading) -> Result<Flow, StoreError> {
+        Ok(Flow::Full)
+    }
+}
+
 /// An open archive. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -156,7 +190,23 @@ impl Store {
     /// Reads the next page: calls `visit` for each session until it says [`Flow::Full`], the page
     /// is over, or the reading is done.
     pub async fn page(&self, reading: Reading, visit: Visit) -> Result<Reading, StoreError> {
-        self.backend.page(reading, visit).await
+        self.pages(reading, Box::new(OnePage(visit))).await
+    }
+
+    /// Reads page after page until `scan` says [`Flow::Full`] after one, or the reading is done.
+    pub async fn pages(
+        &self,
+        mut reading: Reading,
+        mut scan: Box<dyn Scan>,
+    ) -> Result<Reading, StoreError> {
+        loop {
+            let (read, goes_on) = self.backend.pages(reading, scan).await?;
+            reading = read;
+            match goes_on {
+                Some(interrupted) => scan = interrupted,
+                None => return Ok(reading),
+            }
+        }
     }
 
     /// Closed sessions that have no sealed bytes yet.

@@ -91,6 +91,11 @@ impl<T> Receiver<T> {
         self.0.state().waiting.pop_front()
     }
 
+    /// Whether anything waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.state().waiting.is_empty()
+    }
+
     /// Waits for something; none when the queue is closed and empty.
     pub(crate) fn recv(&self) -> Option<T> {
         let mut state = self.0.state();

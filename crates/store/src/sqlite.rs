@@ -8,6 +8,7 @@ mod account;
 mod append;
 mod body;
 mod error;
+mod events;
 mod examine;
 mod grants;
 mod ids;
@@ -34,8 +35,8 @@ use tokio::sync::oneshot;
 use crate::queue::{self, Receiver, Sender, Waited};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
-    Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Presence, Reading,
-    RecordingKey, Running, SealedBody, StoreError, TokenHash, Unsealed, Visit,
+    Examined, Flow, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence,
+    Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
 use error::{Doing, refused_or_corrupt};
 use segment::{Kind, Segments, Tail};
@@ -66,6 +67,8 @@ pub(crate) struct Sqlite {
     directory: Arc<KnownDirectory>,
     grants: Arc<grants::Grants>,
     segments: Arc<Segments>,
+    /// Calls that wait for a reader.
+    waiting: Receiver<ReadCall>,
 }
 
 /// Entries of the access log that wait for a commit.
@@ -150,6 +153,8 @@ struct Known {
     ids: ids::Ids,
     /// Where sealed bytes are added.
     sealed: Tail,
+    /// Where groups of events are added.
+    groups: Tail,
 }
 
 impl Known {
@@ -158,6 +163,7 @@ impl Known {
             names: append::Names::default(),
             ids: ids::Ids::default(),
             sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
+            groups: Tail::new(Kind::Events, Arc::clone(segments)),
         }
     }
 
@@ -165,6 +171,7 @@ impl Known {
         self.names.clear();
         self.ids.clear();
         self.sealed.clear();
+        self.groups.clear();
     }
 }
 
@@ -228,6 +235,7 @@ impl Sqlite {
             directory: Arc::default(),
             grants: Arc::new(grants::Grants::new(&directory.join(open::FILE))),
             segments,
+            waiting: read_calls,
         })
     }
 
@@ -318,12 +326,7 @@ impl Drop for AbortOnPanic {
 }
 
 /// The writer's loop: one group of calls, one commit, until no caller is left.
-fn write_all(
-    db: &Connection,
-    calls: &Receiver<WriteCall>,
-    accesses: &Accesses,
-    mut known: Known,
-) {
+fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses, mut known: Known) {
     loop {
         match calls.recv_timeout(ACCESS_FLUSH) {
             Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut known),
@@ -415,6 +418,7 @@ fn run_group(
         upkeep::write_accesses(db, accesses)?;
         writer.known.ids.finish(db, change_after)?;
         writer.known.sealed.finish(db)?;
+        writer.known.groups.finish(db)?;
         if change_after != change {
             upkeep::set_counter(db, "change", change_after)?;
         }
@@ -435,7 +439,8 @@ fn run_call(
 ) -> rusqlite::Result<()> {
     writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
     let (change, lseq) = (writer.change, writer.lseq);
-    let (ids, sealed) = (writer.known.ids.mark(), writer.known.sealed.mark());
+    let ids = writer.known.ids.mark();
+    let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
     let acknowledge = call(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
@@ -444,6 +449,7 @@ fn run_call(
         writer.known.names.clear();
         writer.known.ids.undo(ids);
         writer.known.sealed.undo(sealed);
+        writer.known.groups.undo(groups);
         writer.db.prepare_cached("ROLLBACK TO call")?.execute([])?;
     }
     writer.db.prepare_cached("RELEASE call")?.execute([])?;
@@ -468,9 +474,19 @@ impl Backend for Sqlite {
         self.write(move |writer| import::import(writer, &documents, now))
     }
 
-    fn page(&self, reading: Reading, visit: Visit) -> Answer<'_, Reading> {
-        let segments = Arc::clone(&self.segments);
-        self.read(move |db| page::page(db, &segments, reading, visit))
+    fn pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
+        let (segments, waiting) = (Arc::clone(&self.segments), self.waiting.clone());
+        self.read(move |db| {
+            loop {
+                reading = page::page(db, &segments, reading, &mut *scan)?;
+                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                    return Ok((reading, None));
+                }
+                if !waiting.is_empty() {
+                    return Ok((reading, Some(scan)));
+                }
+            }
+        })
     }
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
@@ -479,10 +495,11 @@ impl Backend for Sqlite {
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
+        let segments = Arc::clone(&self.segments);
         Box::pin(async move {
             let packed = self.read(move |db| {
                 let pack = |body: SealedBody| {
-                    let pack = upkeep::pack(db, body.place)?;
+                    let pack = events::pack(db, &segments, body.place)?;
                     Ok((body, pack))
                 };
                 bodies.into_iter().map(pack).collect::<Result<Vec<_>, _>>()
@@ -499,9 +516,19 @@ impl Backend for Sqlite {
 
     fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64> {
         let segments = Arc::clone(&self.segments);
-        self.write(move |writer| {
-            segment::sweep(writer.db, &segments, now.secs()).map_err(refused_or_corrupt)?;
-            body::tidy(writer, &segments, n_max)
+        Box::pin(async move {
+            let tidied = self.write(move |writer| {
+                segment::sweep(writer.db, &segments, now.secs()).map_err(refused_or_corrupt)?;
+                body::tidy(writer, &segments, n_max)
+            });
+            let n_moved = tidied.await?;
+            match self.read(events::group).await? {
+                Some(group) => {
+                    let grouped = self.write(move |writer| events::put_group(writer, &group));
+                    Ok(n_moved + grouped.await?)
+                }
+                None => Ok(n_moved),
+            }
         })
     }
 

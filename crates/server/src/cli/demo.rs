@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::demo::{Plan, Recorded, directory, recordings, sessions};
 use crate::recording::keep::{keep, object_name};
 use crate::recording::media::Media;
-use crate::sweep::{lapse_all, seal_all};
+use crate::sweep::{lapse_all, seal_all, tidy_all};
 use crate::wire::event::{parse, to_json};
 
 /// Sessions of the demo organisation unless told otherwise.
@@ -124,6 +124,7 @@ pub(crate) async fn fill(
         if n % SEAL_EVERY == 0 || n == n_sessions {
             lapse_all(store, plan.now, lapse_after).await?;
             seal_all(store).await?;
+            tidy_all(store, clock.now()).await?;
         }
         bar.set_position(n.into());
     }

@@ -12,18 +12,18 @@ use debrief_report::{
     Coding, Fault, Faults, PARAMETERS, Params, Query, RecordingQuery, SUMMARY_ROWS_MAX, ask,
     ask_recording, ask_team, root_of,
 };
-use debrief_store::{AccessEntry, Part, RecordingKey};
-use futures::stream;
-use tokio::sync::mpsc;
+use debrief_store::{AccessEntry, Part, RecordingKey, StoreError};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::{mpsc, oneshot};
 
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain, too_many};
 use super::{FORM_BYTES_MAX, ReportPermit, recordings};
 use crate::app::App;
-use crate::render::{Opening, Report};
+use crate::render::{CHUNKS_AHEAD, Chunk, Opening, Report};
 
-/// Chunks made ahead of what the client has taken.
-const CHUNKS_AHEAD: usize = 2;
+/// Chunks of one answer that are inflated at once.
+const CHUNKS_INFLATED: usize = 2;
 /// How long a form body may take to arrive.
 pub(super) const FORM_WAIT: Duration = Duration::from_secs(30);
 
@@ -200,30 +200,43 @@ fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Resp
 /// A body whose chunks are made while the client takes the ones before. A failure breaks the
 /// connection off, so that a shortened document is never well-formed.
 fn stream_body(mut report: Report, first: Vec<u8>) -> Body {
-    let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(CHUNKS_AHEAD);
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let (failure, failed) = oneshot::channel();
     tokio::spawn(async move {
-        if sender.send(Ok(Bytes::from(first))).await.is_err() {
-            return;
-        }
-        loop {
-            let chunk = match report.chunk().await {
-                Ok(Some(chunk)) => Ok(Bytes::from(chunk)),
-                Ok(None) => return,
-                Err(error) => {
-                    log_chain(&error);
-                    Err(io::Error::other("the report was given up"))
-                }
-            };
-            let is_failure = chunk.is_err();
-            // A client that went away ends the reading here.
-            if sender.send(chunk).await.is_err() || is_failure {
-                return;
-            }
-        }
+        let sent = report.send(&sender).await;
+        // Told before the chunks end, so that whoever sees them end knows.
+        let _ = failure.send(sent);
     });
-    Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|chunk| (chunk, receiver))
-    }))
+    });
+    // Each as it is, or inflated beside the one before.
+    let chunks = chunks
+        .map(|chunk| async move {
+            match chunk {
+                Chunk::Ready(bytes) => Ok(bytes),
+                sealed @ Chunk::Sealed(_) => {
+                    let inflated = tokio::task::spawn_blocking(|| sealed.into_bytes()).await;
+                    inflated.unwrap_or_else(|_| Err(StoreError::refused("a chunk was given up")))
+                }
+            }
+        })
+        .buffered(CHUNKS_INFLATED);
+    let end = stream::once(async move {
+        // A task that died has not said that all is well.
+        failed
+            .await
+            .unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
+            .map(|()| Vec::new())
+    });
+    let first = stream::once(std::future::ready(Ok(first)));
+    let bytes = first.chain(chunks).chain(end).map(|chunk| {
+        chunk.map(Bytes::from).map_err(|error| {
+            log_chain(&error);
+            io::Error::other("the report was given up")
+        })
+    });
+    Body::from_stream(bytes.try_filter(|chunk| std::future::ready(!chunk.is_empty())))
 }
 
 /// Whether the client takes gzip (RFC 9110 §12.5.3).

@@ -78,18 +78,13 @@ pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
 }
 
 fn row(db: &Connection, place: i64) -> rusqlite::Result<Option<Row>> {
-    db.prepare_cached(
-        "SELECT place, change, names, segment, at, len FROM body WHERE place = ?1",
-    )?
-    .query_row([place], Row::of)
-    .optional()
+    db.prepare_cached("SELECT place, change, names, segment, at, len FROM body WHERE place = ?1")?
+        .query_row([place], Row::of)
+        .optional()
 }
 
 /// Sealed bytes that are still in the database, with their change and names.
-pub(super) fn inline(
-    db: &Connection,
-    place: i64,
-) -> rusqlite::Result<Option<(Vec<u8>, i64, i64)>> {
+pub(super) fn inline(db: &Connection, place: i64) -> rusqlite::Result<Option<(Vec<u8>, i64, i64)>> {
     db.prepare_cached("SELECT sealed, change, names FROM body_inline WHERE place = ?1")?
         .query_row([place], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()

@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{corrupt, refused_or_corrupt};
+use super::events::events_of;
 use super::segment::Segments;
-use super::upkeep::events_of;
 use super::{body, recording};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
@@ -95,7 +95,7 @@ fn examine_one(
         };
         compare(standing.picks(db, &mut names), &actual, &mut faults);
     } else {
-        let bytes = match events_of(db, place) {
+        let bytes = match events_of(db, segments, place) {
             Ok(bytes) => bytes,
             Err(error) => {
                 faults.push(error.to_string());

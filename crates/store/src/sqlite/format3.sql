@@ -21,3 +21,6 @@ CREATE TABLE body (
     at INTEGER NOT NULL,
     len INTEGER NOT NULL
 );
+
+-- Events, form 2: a piece of a group, which lies in a file. Compressed rows that are in no group yet:
+CREATE INDEX event_packed ON event (id) WHERE form = 1;

@@ -131,5 +131,10 @@ fn keep(
         ])?;
         move_picks(db, &before, &after, (lseq, lseq), place, change)?;
     }
-    body::put(writer, place, (change, document.names as i64), &document.body)
+    body::put(
+        writer,
+        place,
+        (change, document.names as i64),
+        &document.body,
+    )
 }

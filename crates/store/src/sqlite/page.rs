@@ -7,19 +7,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{kind, known_name, name};
 use super::error::{corrupt, refused_or_corrupt};
+use super::events::events_of;
 use super::segment::Segments;
-use super::upkeep::{counter, events_of};
+use super::upkeep::counter;
 use super::{body, recording};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
-use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Silence, StoreError, Visit};
+use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
 /// Reads one page in one short transaction.
 pub(super) fn page(
     db: &Connection,
     segments: &Segments,
     mut reading: Reading,
-    mut visit: Visit,
+    scan: &mut dyn Scan,
 ) -> Result<Reading, StoreError> {
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
     let bound = match reading.bound {
@@ -45,7 +46,7 @@ pub(super) fn page(
             fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(db, segments, &mut reading, &mut visit, &mut n_left)? == Flow::Full
+            || show(db, segments, &mut reading, scan, &mut n_left)? == Flow::Full
         {
             break;
         }
@@ -272,25 +273,25 @@ fn show(
     db: &Connection,
     segments: &Segments,
     reading: &mut Reading,
-    visit: &mut Visit,
+    scan: &mut dyn Scan,
     n_left: &mut usize,
 ) -> Result<Flow, StoreError> {
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
-    let rows = sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left))
-        .map_err(refused_or_corrupt)?;
+    let rows =
+        sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?;
     if rows.is_empty() {
         reading.last = reading.queue.pop_front();
         *n_left -= 1;
-        return show_live(db, first, visit);
+        return show_live(db, segments, first, scan);
     }
     let mut flow = Flow::More;
     body::read_each(segments, &rows, |idx, body| {
         let row = &rows[idx];
         reading.last = reading.queue.pop_front();
         *n_left -= 1;
-        flow = visit(Found::Sealed {
+        flow = scan.session(Found::Sealed {
             body,
             names: row.names as u64,
             place: row.place,
@@ -334,9 +335,14 @@ fn sealed_rows(
 }
 
 /// Shows the visitor a session whose sealed bytes are not in a file.
-fn show_live(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, StoreError> {
+fn show_live(
+    db: &Connection,
+    segments: &Segments,
+    place: i64,
+    scan: &mut dyn Scan,
+) -> Result<Flow, StoreError> {
     if let Some((body, change, names)) = body::inline(db, place).map_err(refused_or_corrupt)? {
-        return visit(Found::Sealed {
+        return scan.session(Found::Sealed {
             body: &body,
             names: names as u64,
             place,
@@ -350,7 +356,7 @@ fn show_live(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, Sto
         })
         .map_err(refused_or_corrupt)?;
     let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
-    let events = events_of(db, place).map_err(refused_or_corrupt)?;
+    let events = events_of(db, segments, place)?;
     let events = crate::codec::events(&events, &lsid).map_err(corrupt)?;
     if events.is_empty() {
         return Err(StoreError::corrupt(format!(
@@ -362,7 +368,7 @@ fn show_live(db: &Connection, place: i64, visit: &mut Visit) -> Result<Flow, Sto
     } else {
         Silence::Heard
     };
-    visit(Found::Live {
+    scan.session(Found::Live {
         lseq: lseq as u64,
         events,
         recordings: recording::named(db, lsid.as_str()).map_err(refused_or_corrupt)?,

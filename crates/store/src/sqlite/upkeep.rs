@@ -1,6 +1,5 @@
 //! Sealing, lapsing, forgetting; the directory, counters and the access log.
 
-use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::HEARD_MILLIS;
 use super::error::{corrupt, refused_or_corrupt};
+use super::events::{Pack, events_of, put_pack};
 use super::segment::Segments;
 use super::{Accesses, Verdict, Writer, body, recording};
 use crate::codec;
@@ -26,47 +26,6 @@ pub(super) fn set_counter(db: &Connection, name: &str, value: i64) -> rusqlite::
         .execute(params![name, value])?;
     Ok(())
 }
-
-/// All events of a session as bytes, in order of arrival.
-pub(super) fn events_of(db: &Connection, place: i64) -> rusqlite::Result<Vec<u8>> {
-    let mut rows = Vec::new();
-    let mut next = last_event(db, place)?;
-    let mut select = db.prepare_cached("SELECT form, bytes, before FROM event WHERE id = ?1")?;
-    while let Some(id) = next {
-        let (bytes, before) = select.query_row([id], |row| {
-            let bytes = row.get_ref(1)?.as_blob()?;
-            let plain = match row.get::<_, i64>(0)? {
-                FORM_PLAIN => bytes.to_vec(),
-                _ => inflate(bytes)?,
-            };
-            Ok((plain, row.get::<_, Option<i64>>(2)?))
-        })?;
-        rows.push(bytes);
-        // Rows are older the farther back: a chain that turned round would never end.
-        next = before.filter(|before| *before < id);
-    }
-    rows.reverse();
-    Ok(rows.concat())
-}
-
-/// The newest row of a session's events.
-fn last_event(db: &Connection, place: i64) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached("SELECT last_event FROM session WHERE place = ?1")?
-        .query_row([place], |row| row.get(0))
-}
-
-fn inflate(bytes: &[u8]) -> rusqlite::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    let mut inflater = flate2::read::DeflateDecoder::new(bytes);
-    inflater.read_to_end(&mut plain).map_err(|error| {
-        let kind = rusqlite::types::Type::Blob;
-        rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(error))
-    })?;
-    Ok(plain)
-}
-
-const FORM_PLAIN: i64 = 0;
-const FORM_DEFLATE: i64 = 1;
 
 /// Closed sessions without sealed bytes, with their events.
 pub(super) fn unsealed(
@@ -98,11 +57,13 @@ pub(super) fn unsealed(
         let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
         let material = if origin == 1 {
             let document = body::read(db, segments, place)?;
-            Material::Document(document.ok_or_else(|| {
-                StoreError::corrupt(format!("the document of session `{lsid}`"))
-            })?)
+            Material::Document(
+                document.ok_or_else(|| {
+                    StoreError::corrupt(format!("the document of session `{lsid}`"))
+                })?,
+            )
         } else {
-            let bytes = events_of(db, place).map_err(refused_or_corrupt)?;
+            let bytes = events_of(db, segments, place)?;
             match codec::events(&bytes, &lsid) {
                 Ok(events) => Material::Events(events),
                 Err(error) => {
@@ -169,7 +130,12 @@ fn seal_one(
         db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
             .execute([sealed.place, change])?;
     }
-    body::put(writer, sealed.place, (change, sealed.names as i64), &sealed.body)?;
+    body::put(
+        writer,
+        sealed.place,
+        (change, sealed.names as i64),
+        &sealed.body,
+    )?;
     if let Some(pack) = pack
         && origin == 0
         && was_unsealed
@@ -177,56 +143,6 @@ fn seal_one(
         put_pack(db, sealed.place, pack)?;
     }
     Ok(true)
-}
-
-/// All events of a session, compressed. Made by a reader: the one writer has better things to do.
-pub(super) struct Pack {
-    /// The newest row that is in it.
-    last_event: i64,
-    bytes: Vec<u8>,
-}
-
-/// Compresses a session's events; none when that is done already, or there are none.
-pub(super) fn pack(db: &Connection, place: i64) -> Result<Option<Pack>, StoreError> {
-    let read = || -> rusqlite::Result<Option<Pack>> {
-        let Some(last_event) = last_event(db, place).optional()?.flatten() else {
-            return Ok(None);
-        };
-        let is_packed: bool = db
-            .prepare_cached("SELECT form = ?2 AND before IS NULL FROM event WHERE id = ?1")?
-            .query_row([last_event, FORM_DEFLATE], |row| row.get(0))?;
-        if is_packed {
-            return Ok(None);
-        }
-        let events = events_of(db, place)?;
-        let level = flate2::Compression::new(6);
-        let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
-        let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
-        // Writing to memory cannot fail; were it to, the plain rows simply stay.
-        Ok(packed.ok().map(|bytes| Pack { last_event, bytes }))
-    };
-    read().map_err(refused_or_corrupt)
-}
-
-/// Puts all events of a session into one compressed row, unless more have come.
-fn put_pack(db: &Connection, place: i64, pack: &Pack) -> rusqlite::Result<()> {
-    if last_event(db, place)? != Some(pack.last_event) {
-        return Ok(());
-    }
-    let mut next = last_event(db, place)?;
-    while let Some(id) = next {
-        let before: Option<i64> = db
-            .prepare_cached("SELECT before FROM event WHERE id = ?1")?
-            .query_row([id], |row| row.get(0))?;
-        db.prepare_cached("DELETE FROM event WHERE id = ?1")?
-            .execute([id])?;
-        next = before.filter(|before| *before < id);
-    }
-    db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?
-        .execute(params![place, FORM_DEFLATE, pack.bytes])?;
-    db.prepare_cached("UPDATE session SET last_event = ?2 WHERE place = ?1")?
-        .execute([place, db.last_insert_rowid()])?;
-    Ok(())
 }
 
 /// Marks running sessions that were silent too long as closed abnormally.
