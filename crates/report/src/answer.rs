@@ -4,7 +4,7 @@ use flate2::{Compress, FlushCompress};
 
 use crate::column::{csv_header, csv_row};
 use crate::dialect::{Dialect, root_end};
-use crate::link::Links;
+use crate::link::Signer;
 use crate::read::read_own;
 use crate::sealed::{Inflater, Level, Sealed, SealedError, Segment, crc, deflate};
 use crate::write::{Parts, json_session};
@@ -113,7 +113,7 @@ impl Answer {
     pub fn sealed(
         &mut self,
         sealed: &Sealed<'_>,
-        links: &Links,
+        links: &Signer,
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
         self.n_sessions += 1;
@@ -127,7 +127,7 @@ impl Answer {
     fn sealed_with(
         &mut self,
         sealed: &Sealed<'_>,
-        links: &Links,
+        links: &Signer,
         linked: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
@@ -151,7 +151,7 @@ impl Answer {
     pub fn parts(
         &mut self,
         parts: &Parts,
-        links: &Links,
+        links: &Signer,
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
         self.n_sessions += 1;
@@ -243,7 +243,7 @@ impl Plain {
     pub fn sealed(
         &mut self,
         sealed: &Sealed<'_>,
-        links: &Links,
+        links: &Signer,
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
         self.inflater.inflate(&sealed.head, out)?;

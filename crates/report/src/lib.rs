@@ -32,7 +32,7 @@ pub use command::{
 pub use dialect::{DIALECTS, Dialect, ErrorPlace, Nothing};
 pub use element::{Attribute, Element, Node};
 pub use link::{
-    DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, SignedLink, Verdict,
+    DefinesCustomFields, LinkKey, LinkTarget, Links, RecordingsView, SignedLink, Signer, Verdict,
 };
 pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
 pub use read::{

@@ -142,6 +142,40 @@ pub enum Verdict {
 }
 
 impl Links {
+    /// What writes these links.
+    pub fn signer(self) -> Signer {
+        let behind = LinkTarget::ALL.map(|target| {
+            let word = target.name();
+            let rest = format!(
+                "%3Ba%3D{}%3Be%3D{}&amp;dl_action={word}",
+                self.account, self.expires
+            );
+            [format!("%3Bt%3Dsd%3Bm%3D{word}%3Bi%3D"), rest].map(String::into_bytes)
+        });
+        Signer {
+            before: format!("{}/session_download?lsid=l%3D", self.base).into_bytes(),
+            behind,
+            links: self,
+        }
+    }
+}
+
+/// Writes the links of one account. What all of them share is made once: every session of every
+/// report has some.
+pub struct Signer {
+    links: Links,
+    /// What stands before the session's id.
+    before: Vec<u8>,
+    /// What stands behind the signature, by the tag of the target: before the instance, and after it.
+    behind: [[Vec<u8>; 2]; LinkTarget::ALL.len()],
+}
+
+impl Signer {
+    /// Whether links to recordings are shown.
+    pub fn recordings(&self) -> RecordingsView {
+        self.links.recordings
+    }
+
     /// Appends packed pieces as XML text, with every address signed; none when they are damaged.
     pub(crate) fn write(&self, lsid: &str, packed: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let mut shown = true;
@@ -149,12 +183,12 @@ impl Links {
         let mut signed: Option<(LinkTarget, u32, Range<usize>)> = None;
         for piece in Pieces(packed) {
             match piece? {
-                Packed::Guarded => shown = self.recordings == RecordingsView::Allowed,
+                Packed::Guarded => shown = self.links.recordings == RecordingsView::Allowed,
                 Packed::Open => shown = true,
                 _ if !shown => {}
                 Packed::Literal(bytes) => out.extend_from_slice(bytes),
                 Packed::CustomAttributesIfDefined => {
-                    if self.defines_custom_fields == DefinesCustomFields::Some {
+                    if self.links.defines_custom_fields == DefinesCustomFields::Some {
                         out.extend_from_slice(b"<custom_attributes></custom_attributes>");
                     }
                 }
@@ -184,37 +218,25 @@ impl Links {
 
     /// Appends the address of a download, escaped for XML.
     fn sign(&self, lsid: &str, target: LinkTarget, instance: u32, out: &mut Vec<u8>) {
-        let signature = self.mac(lsid, target, instance).finalize().into_bytes();
+        let links = &self.links;
+        let mac = (links.key).mac(lsid, target, instance, &links.account, links.expires);
         let mut hex = [0; 2 * SIGNATURE_BYTES];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(&signature) {
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(&mac.finalize().into_bytes()) {
             pair[0] = HEX[usize::from(byte >> 4)];
             pair[1] = HEX[usize::from(byte & 15)];
         }
-        let word = target.name().as_bytes();
-        for part in [
-            self.base.as_bytes(),
-            b"/session_download?lsid=l%3D",
-            lsid.as_bytes(),
-            b"%3Bh%3D",
-            &hex,
-            b"%3Bt%3Dsd%3Bm%3D",
-            word,
-        ] {
-            out.extend_from_slice(part);
+        out.extend_from_slice(&self.before);
+        out.extend_from_slice(lsid.as_bytes());
+        out.extend_from_slice(b"%3Bh%3D");
+        out.extend_from_slice(&hex);
+        let [first, rest] = &self.behind[usize::from(target.tag())];
+        out.extend_from_slice(first);
+        if instance == 0 {
+            out.push(b'0');
+        } else {
+            out.extend_from_slice(instance.to_string().as_bytes());
         }
-        out.extend_from_slice(b"%3Bi%3D");
-        push_number(i64::from(instance), out);
-        out.extend_from_slice(b"%3Ba%3D");
-        out.extend_from_slice(self.account.as_bytes());
-        out.extend_from_slice(b"%3Be%3D");
-        push_number(self.expires, out);
-        out.extend_from_slice(b"&amp;dl_action=");
-        out.extend_from_slice(word);
-    }
-
-    fn mac(&self, lsid: &str, target: LinkTarget, instance: u32) -> Hmac<Sha256> {
-        self.key
-            .mac(lsid, target, instance, &self.account, self.expires)
+        out.extend_from_slice(rest);
     }
 }
 
@@ -230,9 +252,11 @@ impl LinkKey {
     ) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         mac.update(lsid.as_bytes());
-        mac.update(&[0, target.tag()]);
-        mac.update(&instance.to_le_bytes());
-        mac.update(&expires.to_le_bytes());
+        let mut numbers = [0; 14];
+        numbers[1] = target.tag();
+        numbers[2..6].copy_from_slice(&instance.to_le_bytes());
+        numbers[6..].copy_from_slice(&expires.to_le_bytes());
+        mac.update(&numbers);
         mac.update(account.as_bytes());
         mac
     }
@@ -313,26 +337,6 @@ impl SignedLink {
             signature: signature.into(),
         })
     }
-}
-
-/// Appends a number in decimal. The formatter of the standard library takes several times as long,
-/// and every session of every report has six.
-fn push_number(number: i64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut begin = digits.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        begin -= 1;
-        digits[begin] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[begin..]);
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -545,18 +549,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_the_formatter_does() {
-        for number in [0, 7, 10, -1, 1_796_050_800, i64::MAX, i64::MIN] {
-            let mut out = Vec::new();
-            push_number(number, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
-        }
-    }
-
-    #[test]
     fn an_address_carries_a_signature_that_is_judged_genuine_until_it_expires() {
         let mut out = Vec::new();
         links()
+            .signer()
             .write("abc", &pack(&[address(Action::View)]), &mut out)
             .unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -617,7 +613,8 @@ mod tests {
             ..links()
         };
         let mut out = Vec::new();
-        denied.write("abc", &pack(&pieces), &mut out).unwrap();
+        let packed = pack(&pieces);
+        denied.signer().write("abc", &packed, &mut out).unwrap();
         assert_eq!(out, b"ac");
     }
 

@@ -52,7 +52,9 @@ fn answer_with(parts: &[Parts], format: Format, links: &Links) -> String {
     let mut out = Vec::new();
     let mut answer = Answer::begin(head(), format, Coding::Identity, &mut out);
     for parts in parts {
-        answer.parts(parts, links, &mut out).unwrap();
+        answer
+            .parts(parts, &links.clone().signer(), &mut out)
+            .unwrap();
     }
     answer.end(&mut out);
     String::from_utf8(out).unwrap()
@@ -85,7 +87,7 @@ fn again(document: &str) -> String {
         let kept = sealer.seal(&session.parts);
         let sealed = Sealed::parse(&kept).unwrap();
         let links = links(RecordingsView::Allowed);
-        answer.sealed(&sealed, &links, &mut out).unwrap();
+        answer.sealed(&sealed, &links.signer(), &mut out).unwrap();
     }
     answer.end(&mut out);
     String::from_utf8(out).unwrap()

@@ -96,7 +96,8 @@ fn export(document: &[u8]) -> (Vec<u8>, bool) {
         recordings: RecordingsView::Allowed,
         defines_custom_fields: DefinesCustomFields::None,
         key: LinkKey::new(&[0; 32]),
-    };
+    }
+    .signer();
     let mut sealer = Sealer::new(Level::Once);
     let is_whole = loop {
         match reader.next_session() {

@@ -33,7 +33,7 @@ fn shown(parts: &Parts, recordings: RecordingsView) -> String {
     };
     let mut out = Vec::new();
     let mut answer = Answer::begin(head, Format::Xml, Coding::Identity, &mut out);
-    answer.parts(parts, &links, &mut out).unwrap();
+    answer.parts(parts, &links.signer(), &mut out).unwrap();
     answer.end(&mut out);
     String::from_utf8(out).unwrap()
 }

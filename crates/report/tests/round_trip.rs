@@ -72,7 +72,7 @@ fn export_as(sessions: &[Imported], format: Format, coding: Coding) -> Vec<u8> {
     for session in sessions {
         let kept = sealer.seal(&session.parts);
         let sealed = Sealed::parse(&kept).unwrap();
-        answer.sealed(&sealed, &links(), &mut out).unwrap();
+        answer.sealed(&sealed, &links().signer(), &mut out).unwrap();
     }
     answer.end(&mut out);
     out
@@ -111,7 +111,8 @@ fn check_recordings_are_hidden(source: &str) {
     let denied = Links {
         recordings: RecordingsView::Denied,
         ..links()
-    };
+    }
+    .signer();
     let mut out = Vec::new();
     let mut answer = begin(Format::Xml, Coding::Identity, &mut out);
     for session in read(source) {
@@ -200,7 +201,7 @@ proptest! {
         let mut out = Vec::new();
         let mut answer = begin(Format::Xml, Coding::Gzip, &mut out);
         for session in &sessions {
-            answer.parts(&session.parts, &links(), &mut out).unwrap();
+            answer.parts(&session.parts, &links().signer(), &mut out).unwrap();
         }
         answer.end(&mut out);
         let text = String::from_utf8(gunzip_one(&out)).unwrap();

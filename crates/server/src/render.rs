@@ -7,7 +7,7 @@ use debrief_domain::{
 };
 use debrief_report::{
     Answer, Coding, Element, Format, Head, Level, Links, Neighbour, NeighbourError, Nothing, Parts,
-    Query, Sealed, Sealer, Seen, session_parts,
+    Query, Sealed, Sealer, Seen, Signer, session_parts,
 };
 use debrief_store::{
     Cursor, Flow, Found, Members, Reading, Scan, SealedBody, Silence, Store, StoreError,
@@ -51,7 +51,7 @@ struct Making {
     sealed: Option<SealedChunk>,
     out: Vec<u8>,
     chunk_bytes: usize,
-    links: Arc<Links>,
+    links: Arc<Signer>,
     directory: Arc<Directory>,
     version: u64,
     namespace: String,
@@ -115,7 +115,7 @@ impl Report {
             next,
         };
         let answer = Answer::begin(head, query.format, coding, &mut out);
-        let links = Arc::new(links);
+        let links = Arc::new(links.signer());
         let is_plain = (query.format, coding) == (Format::Xml, Coding::Identity);
         let making = Making {
             answer: Some(answer),
@@ -453,7 +453,7 @@ impl Making {
         let Some(neighbour) = &mut self.neighbour else {
             return Ok(());
         };
-        let given = neighbour.session(seen, self.links.recordings, &mut self.told);
+        let given = neighbour.session(seen, self.links.recordings(), &mut self.told);
         match given {
             Ok(n_given) => {
                 self.n_given += n_given;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use debrief_report::{Links, Plain, Sealed};
+use debrief_report::{Plain, Sealed, Signer};
 use debrief_store::StoreError;
 
 use super::damaged;
@@ -34,7 +34,7 @@ impl Chunk {
 
 /// Sealed sessions, and the text between them.
 pub(crate) struct SealedChunk {
-    links: Arc<Links>,
+    links: Arc<Signer>,
     bytes: Vec<u8>,
     /// What the bytes are, one behind the other.
     items: Vec<Item>,
@@ -52,7 +52,7 @@ enum Item {
 const LINKS_BYTES: usize = 1_024;
 
 impl SealedChunk {
-    pub(super) fn new(links: &Arc<Links>) -> SealedChunk {
+    pub(super) fn new(links: &Arc<Signer>) -> SealedChunk {
         SealedChunk {
             links: Arc::clone(links),
             bytes: Vec::new(),

@@ -6,6 +6,7 @@
 
 use std::io::{Read, Write};
 
+use debrief_domain::limits::SESSION_BYTES_MAX;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -86,6 +87,10 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 fn from_group(segments: &Segments, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
     let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
+    let len_max = GROUP_BYTES as u64 + SESSION_BYTES_MAX;
+    if len_max < share.group_len {
+        return Err(damaged(None));
+    }
     let group = segments.read(Slot {
         segment: share.segment,
         at: share.at,

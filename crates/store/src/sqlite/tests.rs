@@ -301,3 +301,187 @@ async fn a_session_is_never_closed_a_moment_too_early() {
     assert_eq!(store.lapse(at(900), 10).await.unwrap(), 0);
     assert_eq!(store.lapse(at(1_000), 10).await.unwrap(), 1);
 }
+
+/// A closed session with sealed bytes of its own.
+async fn sealed(store: &Store, lsid: &str, start: i64, body: &[u8]) -> u64 {
+    append(store, session(lsid, start, Some(start + 5), "1", "2", "1")).await;
+    let unsealed = store.unsealed(1_000).await.unwrap();
+    let bodies = unsealed.into_iter().map(|unsealed| SealedBody {
+        place: unsealed.place,
+        change: unsealed.change,
+        names: 0,
+        body: body.to_vec(),
+    });
+    store.seal(bodies.collect()).await.unwrap()
+}
+
+/// The sealed bytes of every session, in order.
+async fn bodies(store: &Store) -> Result<Vec<Vec<u8>>, StoreError> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&found);
+    let mut reading = Reading::new(
+        debrief_domain::Selection {
+            which: started().which,
+            filter: Filter::All,
+        },
+        crate::Members::default(),
+    );
+    while !reading.is_done() {
+        let seen = Arc::clone(&seen);
+        let visit = move |found: crate::Found<'_>| {
+            if let crate::Found::Sealed { body, .. } = found {
+                seen.lock().unwrap().push(body.to_vec());
+            }
+            Ok(Flow::More)
+        };
+        reading = store.page(reading, Box::new(visit)).await?;
+    }
+    let bodies = found.lock().unwrap().clone();
+    Ok(bodies)
+}
+
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(directory.join("segments")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn bytes_behind_those_that_count_are_written_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    sealed(&store, "a", 100, b"first").await;
+    drop(store);
+    // As after a crash between writing and committing.
+    let file = files(directory.path()).remove(0);
+    std::fs::write(&file, b"firsthalf of a sess").unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    sealed(&store, "b", 200, b"second").await;
+    assert_eq!(bodies(&store).await.unwrap(), [&b"first"[..], b"second"]);
+    assert!(std::fs::read(&file).unwrap().starts_with(b"firstsecond"));
+}
+
+#[tokio::test]
+async fn two_processes_add_to_files_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    sealed(&store, "a", 100, b"a").await;
+    sealed(&other_process, "b", 200, b"b").await;
+    sealed(&store, "c", 300, b"c").await;
+    assert_eq!(files(directory.path()).len(), 2);
+    assert_eq!(bodies(&store).await.unwrap(), [b"a", b"b", b"c"]);
+    assert_eq!(bodies(&other_process).await.unwrap(), [b"a", b"b", b"c"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_cut_is_named_and_never_a_shorter_report() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    sealed(&store, "a", 100, b"body").await;
+    drop(store);
+    let file = files(directory.path()).remove(0);
+    std::fs::write(&file, b"bod").unwrap();
+    for _ in 0..2 {
+        let store = Store::open(directory.path()).unwrap();
+        let error = bodies(&store).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }));
+        assert!(error.to_string().contains("00000001"), "{error}");
+        let examined = store.examine(-1, 10).await.unwrap();
+        assert!(examined[0].faults[0].contains("cannot be read"));
+        drop(store);
+        let _ = std::fs::remove_file(&file);
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_mostly_empty_are_emptied_and_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    // Full files of 16 KiB, each session's bytes told apart.
+    let body = |n: u8| vec![n; 4 << 10];
+    for n in 0..10 {
+        sealed(&store, &format!("s{n}"), i64::from(n) * 100, &body(n)).await;
+    }
+    // Groups of events are made, and nothing else is to be done.
+    while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
+    let first = files(directory.path()).remove(0);
+    assert!(first.ends_with("00000001"), "{}", first.display());
+    // A late event drops the bytes of a session; sealed again, they lie elsewhere.
+    for n in 0..3 {
+        let mut late = session(&format!("s{n}"), i64::from(n) * 100, None, "1", "2", "1");
+        late.truncate(1);
+        late[0].id = EventId::parse(&format!("late-{n}")).unwrap();
+        append(&store, late).await;
+        sealed(&store, &format!("s{n}"), i64::from(n) * 100, &body(n)).await;
+    }
+    let expected: Vec<Vec<u8>> = (0..10).map(body).collect();
+    assert_eq!(bodies(&store).await.unwrap(), expected);
+    let now = At::from_secs(1_000_000).unwrap();
+    assert!(0 < store.tidy(now, 64).await.unwrap());
+    while 0 < store.tidy(now, 64).await.unwrap() {}
+    assert_eq!(bodies(&store).await.unwrap(), expected);
+    assert!(!files(directory.path()).contains(&first));
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn events_in_groups_are_those_that_were_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for n in 0..9 {
+        sealed(&store, &format!("s{n}"), n * 100, b"body").await;
+    }
+    let before = store.examine(-1, 100).await.unwrap();
+    assert_eq!(store.tidy(At::MIN, 64).await.unwrap(), 4);
+    assert_eq!(store.tidy(At::MIN, 64).await.unwrap(), 4);
+    assert_eq!(
+        store.tidy(At::MIN, 64).await.unwrap(),
+        0,
+        "one is left over"
+    );
+    let after = store.examine(-1, 100).await.unwrap();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(after.faults, Vec::<String>::new());
+        assert_eq!(after.events, before.events);
+    }
+    // A late event comes behind the group, and goes into one row with what was in it.
+    let mut late = session("s1", 100, None, "1", "2", "1");
+    late.truncate(1);
+    late[0].id = EventId::parse("late").unwrap();
+    append(&store, late).await;
+    sealed(&store, "s1", 100, b"again").await;
+    let again = store.examine(-1, 100).await.unwrap();
+    assert_eq!(again[1].events.len(), before[1].events.len() + 1);
+    assert_eq!(again[1].faults, Vec::<String>::new());
+    assert_eq!(again[2].events, before[2].events);
+}
+
+#[tokio::test]
+async fn what_the_second_format_kept_in_the_database_is_read_and_moved() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for n in 0..3 {
+        sealed(&store, &format!("s{n}"), n * 100, b"in a file").await;
+    }
+    drop(store);
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute_batch(
+        "INSERT INTO body_inline SELECT place, change, names, CAST(place AS BLOB) FROM body; \
+         DELETE FROM body WHERE place <> (SELECT max(place) FROM body);",
+    )
+    .unwrap();
+    drop(db);
+    let store = Store::open(directory.path()).unwrap();
+    let before = bodies(&store).await.unwrap();
+    assert_eq!(before.len(), 3);
+    assert_eq!(before[2], b"in a file");
+    while 0 < store.tidy(At::MIN, 2).await.unwrap() {}
+    let after = bodies(&store).await.unwrap();
+    assert_eq!(after[..2], before[..2]);
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    let count = |sql: &str| -> i64 { db.query_row(sql, [], |row| row.get(0)).unwrap() };
+    assert_eq!(count("SELECT count(*) FROM body_inline"), 0);
+    assert_eq!(count("SELECT count(*) FROM body"), 3);
+}
