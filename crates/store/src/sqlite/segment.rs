@@ -284,8 +284,9 @@ fn as_sqlite(error: &io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
-/// How long a file stays that nothing points into: longer than any transaction of a reader.
-const GONE_SECS: i64 = if cfg!(test) { 0 } else { 600 };
+/// How long a file stays that nothing points into: longer than any transaction of a reader, and than
+/// a backup that has copied the database and not yet the files.
+const GONE_SECS: i64 = if cfg!(test) { 0 } else { 86_400 };
 
 /// A file less than half of which is pointed to, to be emptied into another one.
 pub(super) fn sparse(db: &Connection, kind: Kind) -> rusqlite::Result<Option<i64>> {
