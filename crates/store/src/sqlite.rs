@@ -23,12 +23,12 @@ mod upkeep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Which, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -47,8 +47,12 @@ const WRITE_QUEUE_MAX: usize = 4_096;
 const GROUP_CALLS_MAX: usize = 512;
 /// Calls that may wait for a reader.
 const READ_QUEUE_MAX: usize = 65_536;
-/// Threads that read.
-const READERS: usize = 3;
+/// Threads that read what is short: a session, a token, a page of something.
+const READERS: usize = 2;
+/// Threads that read reports over time.
+const SCANNERS: usize = 2;
+/// Pages of reports after another call during which reports take turns, page by page.
+const TURN_PAGES: u64 = 64;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
 const PREPARE_EVENTS_INLINE: usize = 64;
 /// The longest time an entry of the access log waits for its commit.
@@ -62,13 +66,41 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Sqlite {
     writer: Option<Sender<WriteCall>>,
     readers: Option<Sender<ReadCall>>,
+    scanners: Option<Sender<ReadCall>>,
     threads: Vec<JoinHandle<()>>,
     accesses: Arc<Accesses>,
     directory: Arc<KnownDirectory>,
     grants: Arc<grants::Grants>,
     segments: Arc<Segments>,
-    /// Calls that wait for a reader.
+    turns: Arc<Turns>,
+}
+
+/// What keeps reports from taking all processors when others want something too.
+struct Turns {
+    /// Pages to go during which reports take turns.
+    n_pages: AtomicU64,
+    /// Held by the one report that reads a page, while there are others.
+    turn: Mutex<()>,
+    /// Calls that wait for a thread that reads reports.
     waiting: Receiver<ReadCall>,
+}
+
+impl Turns {
+    /// Notes that somebody wants something else than a report over time.
+    fn ask(&self) {
+        self.n_pages.store(TURN_PAGES, Ordering::Relaxed);
+    }
+
+    /// Waits for a turn, if reports take turns now.
+    fn take(&self) -> Option<MutexGuard<'_, ()>> {
+        let n_pages = self.n_pages.load(Ordering::Relaxed);
+        if n_pages == 0 {
+            return None;
+        }
+        // Two that count down at once may count one page only, which does no harm.
+        self.n_pages.store(n_pages - 1, Ordering::Relaxed);
+        Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Entries of the access log that wait for a commit.
@@ -195,6 +227,7 @@ impl Sqlite {
         let accesses = Arc::new(Accesses::default());
         let (writer, write_calls) = queue::bounded(WRITE_QUEUE_MAX);
         let (readers, read_calls) = queue::bounded::<ReadCall>(READ_QUEUE_MAX);
+        let (scanners, scan_calls) = queue::bounded::<ReadCall>(READ_QUEUE_MAX);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.into())
@@ -214,11 +247,13 @@ impl Sqlite {
                 write_all(&db, &write_calls, &pending, known);
             }),
         )?);
-        for _ in 0..READERS {
+        let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
+        let scanning = std::iter::repeat_n(("store-scanner", &scan_calls), SCANNERS);
+        for (name, calls) in reading.chain(scanning) {
             let db = open::open_reader(directory)?;
-            let calls: Receiver<ReadCall> = read_calls.clone();
+            let calls: Receiver<ReadCall> = calls.clone();
             threads.push(spawn(
-                "store-reader",
+                name,
                 Box::new(move || {
                     while let Some(call) = calls.recv() {
                         // One call that panics fails alone: its caller sees the channel close.
@@ -230,12 +265,17 @@ impl Sqlite {
         Ok(Sqlite {
             writer: Some(writer),
             readers: Some(readers),
+            scanners: Some(scanners),
             threads,
             accesses,
             directory: Arc::default(),
             grants: Arc::new(grants::Grants::new(&directory.join(open::FILE))),
             segments,
-            waiting: read_calls,
+            turns: Arc::new(Turns {
+                n_pages: AtomicU64::new(0),
+                turn: Mutex::new(()),
+                waiting: scan_calls,
+            }),
         })
     }
 
@@ -262,6 +302,7 @@ impl Sqlite {
                 }),
             }
         });
+        self.turns.ask();
         let queued = match self.writer.as_ref().map(|writer| writer.try_send(boxed)) {
             Some(Ok(())) => Ok(()),
             Some(Err(queue::Full)) => Err(StoreError::refused(format!(
@@ -283,11 +324,20 @@ impl Sqlite {
         &self,
         call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
+        self.turns.ask();
+        Sqlite::run(self.readers.as_ref(), call)
+    }
+
+    /// Runs `call` on one of these threads.
+    fn run<'a, T: Send + 'static>(
+        threads: Option<&Sender<ReadCall>>,
+        call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'a, T> {
         let (sender, receiver) = oneshot::channel();
         let boxed: ReadCall = Box::new(move |db| {
             let _ = sender.send(call(db));
         });
-        let queued = self.readers.as_ref().map(|readers| readers.try_send(boxed));
+        let queued = threads.map(|threads| threads.try_send(boxed));
         Box::pin(async move {
             match queued {
                 Some(Ok(())) => {}
@@ -307,6 +357,7 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.writer.take();
         self.readers.take();
+        self.scanners.take();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -475,14 +526,27 @@ impl Backend for Sqlite {
     }
 
     fn pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
-        let (segments, waiting) = (Arc::clone(&self.segments), self.waiting.clone());
-        self.read(move |db| {
+        let segments = Arc::clone(&self.segments);
+        if matches!(reading.selection.which, Which::Named(_)) {
+            return self.read(move |db| {
+                loop {
+                    reading = page::page(db, &segments, reading, &mut *scan)?;
+                    if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                        return Ok((reading, None));
+                    }
+                }
+            });
+        }
+        let turns = Arc::clone(&self.turns);
+        Sqlite::run(self.scanners.as_ref(), move |db| {
             loop {
+                let turn = turns.take();
                 reading = page::page(db, &segments, reading, &mut *scan)?;
+                drop(turn);
                 if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
                     return Ok((reading, None));
                 }
-                if !waiting.is_empty() {
+                if !turns.waiting.is_empty() {
                     return Ok((reading, Some(scan)));
                 }
             }

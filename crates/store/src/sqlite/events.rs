@@ -1,8 +1,7 @@
 //! Events of a session as they are kept: rows as they came while it runs, one compressed row when it
 //! is sealed, and a piece of a group when many are.
 //!
-//! A group is compressed as one, for sessions are much alike; it lies in a segment file. Rows keep
-//! their numbers, so that the chain of a session's rows stays whole whatever form they have.
+//! A group is compressed as one, for sessions are much alike; it lies in a segment file.
 
 use std::io::{Read, Write};
 
@@ -166,26 +165,32 @@ pub(super) fn put_pack(db: &Connection, place: i64, pack: &Pack) -> rusqlite::Re
 pub(super) struct Group {
     bytes: Vec<u8>,
     len: usize,
-    /// The rows, and where the events of each end; they begin where those before end.
-    rows: Vec<(i64, usize)>,
+    /// The rows, their sessions, and where the events of each end; they begin where those before
+    /// end.
+    rows: Vec<(i64, i64, usize)>,
 }
 
 /// Makes a group of the oldest compressed rows; none when there are too few.
 pub(super) fn group(db: &Connection) -> Result<Option<Group>, StoreError> {
-    let rows: Vec<(i64, Vec<u8>)> = db
-        .prepare_cached("SELECT id, bytes FROM event WHERE form = 1 ORDER BY id LIMIT ?1")
+    // The newest row of its session each, and its only one.
+    let rows: Vec<(i64, i64, Vec<u8>)> = db
+        .prepare_cached(
+            "SELECT e.id, e.place, e.bytes FROM event e JOIN session s ON s.place = e.place \
+             WHERE e.form = 1 AND s.last_event = e.id AND e.before IS NULL \
+             ORDER BY e.id LIMIT ?1",
+        )
         .and_then(|mut select| {
             let rows = select.query_map([GROUP_SESSIONS as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
             rows.collect()
         })
         .map_err(refused_or_corrupt)?;
     let mut plain = Vec::new();
     let mut ends = Vec::new();
-    for (id, bytes) in &rows {
+    for (id, place, bytes) in &rows {
         plain.extend(inflate(bytes)?);
-        ends.push((*id, plain.len()));
+        ends.push((*id, *place, plain.len()));
         if GROUP_BYTES <= plain.len() {
             break;
         }
@@ -209,12 +214,15 @@ pub(super) fn put_group(
     let put = |writer: &mut Writer<'_>| -> rusqlite::Result<u64> {
         let db = writer.db;
         let slot = writer.known.groups.put(db, &group.bytes)?;
-        // A row that is there says what it said: rows with a number are never changed otherwise.
-        let mut update =
-            db.prepare_cached("UPDATE event SET form = ?2, bytes = ?3 WHERE id = ?1 AND form = 1")?;
+        let mut insert =
+            db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?;
+        let mut delete = db.prepare_cached("DELETE FROM event WHERE id = ?1")?;
+        let mut update = db.prepare_cached(
+            "UPDATE session SET last_event = ?3 WHERE place = ?1 AND last_event = ?2",
+        )?;
         let mut begin = 0;
         let mut n_rows = 0;
-        for (id, end) in &group.rows {
+        for (id, place, end) in &group.rows {
             let share = Share {
                 segment: slot.segment,
                 at: slot.at,
@@ -223,10 +231,20 @@ pub(super) fn put_group(
                 begin: begin as u64,
                 end: *end as u64,
             };
-            n_rows += update.execute(params![id, FORM_GROUP, share.encode_to_vec()])?;
             begin = *end;
+            // New rows, so that those of a group share pages and the old ones' pages become free. A
+            // session to which more has come meanwhile stays as it is: its chain leads to the old.
+            insert.execute(params![place, FORM_GROUP, share.encode_to_vec()])?;
+            let last_event = db.last_insert_rowid();
+            let old = if update.execute([*place, *id, last_event])? == 1 {
+                n_rows += 1;
+                *id
+            } else {
+                last_event
+            };
+            delete.execute([old])?;
         }
-        Ok(n_rows as u64)
+        Ok(n_rows)
     };
     let n_rows = put(writer).map_err(refused_or_corrupt)?;
     Ok((Verdict::Keep, n_rows))
