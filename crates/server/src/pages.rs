@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 pub use notice::{offer, refusal};
-pub use recording::{Show, terminal, video};
+pub use recording::{Show, screen, terminal, video};
 pub use transcript::{Downloads, transcript};
 
 /// The policy of a page that only has text and style.
@@ -28,6 +28,12 @@ pub const VIDEO_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 's
 /// recording.
 pub const TERMINAL_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The policy of a page with the player of desktop recordings, which fetches the recording. Its
+/// pictures are decoded from bytes and have no address.
+pub const SCREEN_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+     script-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A page.

@@ -23,7 +23,7 @@ use crate::app::{App, Names};
 use crate::pages::{self, Downloads, Show};
 use crate::random;
 use crate::recording::media::Media;
-use crate::recording::play;
+use crate::recording::play::{self, Playable};
 use crate::render;
 
 /// `GET /session_download`.
@@ -330,7 +330,9 @@ async fn show_recording(
         note(app, admitted, "recording", &words);
     }
     if asked.view == View::Page {
-        return Ok(pages::respond(StatusCode::OK, recording_page(main, asked)));
+        let playable = play::playable(app, main).await.map_err(lost)?;
+        let page = recording_page(main, playable, asked);
+        return Ok(pages::respond(StatusCode::OK, page));
     }
     match asked.form.as_deref() {
         None => file::respond(app, main, headers).await.map_err(lost),
@@ -344,39 +346,44 @@ async fn show_recording(
             })?;
             file::respond(app, timing, headers).await.map_err(lost)
         }
-        Some("cast") if Media::of(&main.media).is_terminal() => {
-            play::cast(app, main, timing).await.map_err(lost)
+        Some(form) => {
+            let playable = play::playable(app, main).await.map_err(lost)?;
+            let answer = match (form, playable) {
+                ("cast", Playable::Terminal) => play::cast(app, main, timing).await,
+                ("screen", Playable::Screen) => play::screen(app, main).await,
+                _ => {
+                    return Err(page(
+                        StatusCode::BAD_REQUEST,
+                        "This link is not valid",
+                        "A recording cannot be had in this form.",
+                    ));
+                }
+            };
+            answer.map_err(lost)
         }
-        Some(_) => Err(page(
-            StatusCode::BAD_REQUEST,
-            "This link is not valid",
-            "A recording cannot be had in this form.",
-        )),
     }
 }
 
 /// The page that plays a recording, or offers it where no browser can.
-fn recording_page(main: &KeptRecording, asked: &Asked) -> pages::Page {
+fn recording_page(main: &KeptRecording, playable: Playable, asked: &Asked) -> pages::Page {
     let recording = main.key.recording;
     let title = match recording.kind {
         RecordingKind::Session => "Session recording".into(),
         RecordingKind::ShowMyScreen => format!("Show My Screen recording {}", recording.instance),
         RecordingKind::CommandShell => format!("Command shell recording {}", recording.instance),
     };
-    let media = Media::of(&main.media);
     let show = |source: String| Show {
         title: title.clone(),
         subtitle: format!("Session {}", main.key.lsid),
         source,
         download: asked.file.clone(),
     };
-    if media.is_video() {
-        return pages::video(&show(asked.file.clone()));
+    match playable {
+        Playable::Video => pages::video(&show(asked.file.clone())),
+        Playable::Terminal => pages::terminal(&show(asked.in_form("cast"))),
+        Playable::Screen => pages::screen(&show(asked.in_form("screen"))),
+        Playable::No => pages::offer(&title, Media::of(&main.media).name(), &asked.file),
     }
-    if media.is_terminal() {
-        return pages::terminal(&show(asked.in_form("cast")));
-    }
-    pages::offer(&title, media.name(), &asked.file)
 }
 
 fn lost(error: ObjectError) -> Refusal {

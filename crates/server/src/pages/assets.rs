@@ -32,6 +32,8 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         asset!("page.css", "page.css", CSS),
         asset!("icon.svg", "icon.svg", "image/svg+xml"),
         asset!("terminal.js", "terminal.js", SCRIPT),
+        asset!("screen.js", "screen.js", SCRIPT),
+        asset!("screen-source.js", "screen-source.js", SCRIPT),
         asset!(
             "asciinema-player.css",
             "vendor/asciinema-player/asciinema-player.css",

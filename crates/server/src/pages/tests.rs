@@ -44,6 +44,7 @@ fn every_page() -> Vec<Page> {
         transcript(&hostile(), &downloads),
         video(&show),
         terminal(&show),
+        screen(&show),
         offer(HOSTILE, HOSTILE, HOSTILE),
         refusal(HOSTILE, HOSTILE),
     ]
@@ -62,11 +63,11 @@ fn nothing_hostile_leaves_its_place_on_any_page() {
 }
 
 #[test]
-fn only_the_terminal_page_may_run_a_script() {
+fn only_pages_with_a_player_of_ours_may_run_a_script() {
     let policies: Vec<&str> = every_page().iter().map(|page| page.policy).collect();
     let is_allowed = |policy: &&str| policy.contains("script-src");
     let allowed: Vec<bool> = policies.iter().map(is_allowed).collect();
-    assert_eq!(allowed, [false, false, true, false, false]);
+    assert_eq!(allowed, [false, false, true, true, false, false]);
     for policy in policies {
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; img-src 'self'; "));
         assert!(policy.ends_with("base-uri 'none'; form-action 'none'; frame-ancestors 'none'"));
@@ -110,6 +111,8 @@ async fn a_file_is_kept_for_ever_under_its_version_and_asked_for_again_without_i
         ("page.css", "text/css; charset=utf-8"),
         ("icon.svg", "image/svg+xml"),
         ("terminal.js", "text/javascript; charset=utf-8"),
+        ("screen.js", "text/javascript; charset=utf-8"),
+        ("screen-source.js", "text/javascript; charset=utf-8"),
         ("asciinema-player.css", "text/css; charset=utf-8"),
         ("asciinema-player.min.js", "text/javascript; charset=utf-8"),
         ("asciinema-player.LICENSE.txt", "text/plain; charset=utf-8"),

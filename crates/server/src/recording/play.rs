@@ -1,4 +1,4 @@
-//! A terminal's recording on its way to the player: read piece by piece, converted as it goes.
+//! A recording on its way to the player: read piece by piece, converted as it goes.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -7,11 +7,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use bytes::{Buf as _, Bytes};
 use debrief_store::{KeptRecording, ObjectError, Objects};
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
-use super::cast;
+use super::cast::{self, CastError};
+use super::mcrec::Protocol;
 use super::media::Media;
+use super::screen::{self, ScreenError};
 use crate::app::App;
 use crate::http::log_chain;
 
@@ -20,8 +22,46 @@ const PIECES_AHEAD: usize = 2;
 /// Bytes of a converted piece.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Answers with a terminal's recording as an asciicast. Its first bytes are read before the answer
-/// begins; a recording that turns out damaged breaks the answer off.
+/// Bytes of the beginning of MeshCentral's own recordings that are enough to tell them apart.
+const ABOUT_BYTES: u64 = 4_096;
+
+/// How a recording is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Playable {
+    /// By the browser itself.
+    Video,
+    /// As an asciicast.
+    Terminal,
+    /// As a list of what was drawn.
+    Screen,
+    /// Not at all.
+    No,
+}
+
+/// How this recording is shown. The form tells it, except for MeshCentral's own recordings, which
+/// have one form for whatever was relayed.
+pub(crate) async fn playable(app: &App, main: &KeptRecording) -> Result<Playable, ObjectError> {
+    let media = Media::of(&main.media);
+    if media.is_video() {
+        return Ok(Playable::Video);
+    }
+    if media.is_terminal() {
+        return Ok(Playable::Terminal);
+    }
+    if media != Media::Mcrec {
+        return Ok(Playable::No);
+    }
+    let objects = &app.files().objects;
+    let pieces = objects.read(&main.object, 0..main.bytes.min(ABOUT_BYTES));
+    let head: Vec<Bytes> = pieces.try_collect().await?;
+    Ok(match Protocol::of(&head.concat()) {
+        Protocol::Terminal => Playable::Terminal,
+        Protocol::Desktop => Playable::Screen,
+        Protocol::Other => Playable::No,
+    })
+}
+
+/// Answers with a terminal's recording as an asciicast.
 pub(crate) async fn cast(
     app: &App,
     main: &KeptRecording,
@@ -34,22 +74,52 @@ pub(crate) async fn cast(
         Some(timing) => Some(Pieces::begin(objects, timing).await?),
         None => None,
     };
+    Ok(answer("application/x-asciicast", move |out| {
+        let recording = BufReader::new(recording);
+        let ending = match (media, timing) {
+            (Media::Ttyrec, _) => cast::from_ttyrec(recording, out),
+            (Media::Mcrec, _) => cast::from_mcrec(recording, out),
+            (Media::Typescript, Some(timing)) => {
+                cast::from_timed_typescript(recording, BufReader::new(timing), out)
+            }
+            (Media::Typescript, None) => cast::from_typescript(recording, out),
+            _ => cast::from_asciicast(recording, out),
+        };
+        Ok(ending.map(drop)?)
+    }))
+}
+
+/// Answers with the list of what a desktop's recording draws.
+pub(crate) async fn screen(app: &App, main: &KeptRecording) -> Result<Response, ObjectError> {
+    let recording = Pieces::begin(&app.files().objects, main).await?;
+    Ok(answer("application/x-ndjson", move |out| {
+        let ending = screen::from_mcrec(BufReader::new(recording), out);
+        Ok(ending.map(drop)?)
+    }))
+}
+
+/// Why a recording cannot be converted.
+#[derive(Debug, thiserror::Error)]
+enum Unconverted {
+    #[error("cannot show a recording of a terminal")]
+    Cast(#[from] CastError),
+    #[error("cannot show a recording of a desktop")]
+    Screen(#[from] ScreenError),
+}
+
+/// An answer that is written as it is made, on a thread of its own. The first bytes of the
+/// recording are there already; one that turns out damaged breaks the answer off.
+fn answer(
+    media_type: &'static str,
+    convert: impl FnOnce(&mut Out) -> Result<(), Unconverted> + Send + 'static,
+) -> Response {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut out = Out {
             sender,
             piece: Vec::with_capacity(PIECE_BYTES),
         };
-        let recording = BufReader::new(recording);
-        let converted = match (media, timing) {
-            (Media::Ttyrec, _) => cast::from_ttyrec(recording, &mut out),
-            (Media::Typescript, Some(timing)) => {
-                cast::from_timed_typescript(recording, BufReader::new(timing), &mut out)
-            }
-            (Media::Typescript, None) => cast::from_typescript(recording, &mut out),
-            _ => cast::from_asciicast(recording, &mut out),
-        };
-        if let Err(error) = converted {
+        if let Err(error) = convert(&mut out) {
             log_chain(&error);
             // The reader of the answer learns it by an answer that breaks off.
             let _ = out
@@ -61,11 +131,11 @@ pub(crate) async fn cast(
         receiver.recv().await.map(|piece| (piece, receiver))
     });
     let headers = [
-        (CONTENT_TYPE, "application/x-asciicast"),
+        (CONTENT_TYPE, media_type),
         (CACHE_CONTROL, "private, no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((headers, Body::from_stream(body)).into_response())
+    (headers, Body::from_stream(body)).into_response()
 }
 
 /// An object as a file that is read on a thread of its own.

@@ -2,6 +2,7 @@
 //! does nothing, recordings play, and the policies leave each page what it needs.
 
 mod driver;
+mod screen;
 
 use axum::Extension;
 use debrief::http::{Peer, router};

@@ -1,19 +1,11 @@
-//! MeshCentral's own recording of a terminal (its `meshrelay.js`, `recordingEntry`).
-//!
-//! Blocks of a header of 16 bytes, big endian: type (1 what it is of, 2 traffic, 3 the end, 4 an
-//! index), flags (1 binary, 2 from the user), length in 32 bits, and milliseconds in 64 bits. Then
-//! the bytes. A server that died leaves no block of type 3.
+//! MeshCentral's own recording of a terminal.
 
 use std::io::{Read, Write};
 
 use serde_json::Value;
 
-use super::{
-    BLOCK_BYTES, Cast, CastError, Ending, FRAME_BYTES_MAX, LINE_BYTES_MAX, Stream, read_full,
-};
-
-const BINARY: u16 = 1;
-const FROM_USER: u16 = 2;
+use super::{BLOCK_BYTES, Cast, CastError, Ending, LINE_BYTES_MAX, Stream, read_full};
+use crate::recording::mcrec::{From, HEADER_BYTES, Header, Role};
 
 /// Converts a terminal's recording. What is not binary is talk between the two programs; of it
 /// only the size of the terminal is wanted.
@@ -23,42 +15,36 @@ pub fn from_mcrec(mut reader: impl Read, writer: impl Write) -> Result<Ending, C
     let mut byte = 0;
     let mut first = None;
     loop {
-        let mut header = [0; 16];
+        let mut header = [0; HEADER_BYTES];
         let n = read_full(&mut reader, &mut header)?;
         if n < header.len() {
             let byte = byte + n as u64;
             return cast.end(Ending::BrokenOff { byte });
         }
-        let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
-        let (kind, flags) = (half(0), half(2));
-        let n_bytes = u32::from(half(4)) << 16 | u32::from(half(6));
-        let millis = header[8..]
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        let refuse = |message| Err(CastError::Frame { byte, message });
-        if !(1..=4).contains(&kind) {
-            return refuse(format!("a block of the type {kind}"));
-        }
-        if FRAME_BYTES_MAX < n_bytes {
-            return refuse(format!(
-                "a block of {n_bytes} bytes; at most {FRAME_BYTES_MAX}"
-            ));
-        }
-        if kind == 3 {
+        let header = match Header::parse(&header) {
+            Ok(header) => header,
+            Err(message) => return Err(CastError::Frame { byte, message }),
+        };
+        if header.role == Role::End {
             return cast.end(Ending::Whole);
         }
+        let (n_bytes, millis) = (header.n_bytes, header.millis);
         let began = *first.get_or_insert(millis);
         cast.began
             .get_or_insert(u32::try_from(millis / 1_000).unwrap_or(0));
         cast.advance_to(millis.saturating_sub(began).saturating_mul(1_000));
-        byte += header.len() as u64;
-        let is_terminal = kind == 2 && flags & BINARY != 0;
-        let copied = match (is_terminal, flags & FROM_USER != 0) {
-            (true, true) => cast.copy(&mut reader, n_bytes.into(), &mut block, Stream::Input)?,
-            (true, false) => cast.copy(&mut reader, n_bytes.into(), &mut block, Stream::Output)?,
+        byte += HEADER_BYTES as u64;
+        let is_traffic = header.role == Role::Traffic;
+        let copied = match (is_traffic && header.is_binary, header.from) {
+            (true, From::User) => {
+                cast.copy(&mut reader, n_bytes.into(), &mut block, Stream::Input)?
+            }
+            (true, From::Device) => {
+                cast.copy(&mut reader, n_bytes.into(), &mut block, Stream::Output)?
+            }
             (false, _) => {
                 let talk = skip(&mut reader, n_bytes.into(), &mut block)?;
-                if kind == 2 && u64::from(n_bytes) == talk && n_bytes as usize <= LINE_BYTES_MAX {
+                if is_traffic && u64::from(n_bytes) == talk && n_bytes as usize <= LINE_BYTES_MAX {
                     size(&mut cast, &block[..n_bytes as usize])?;
                 }
                 talk
@@ -113,6 +99,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::recording::cast::FRAME_BYTES_MAX;
+    use crate::recording::mcrec::tests::block;
 
     const TERMINAL: &[u8] = include_bytes!("../../../tests/fixtures/meshcentral/terminal.mcrec");
     const CAST: &str = include_str!("../../../tests/fixtures/meshcentral/t.cast");
@@ -121,14 +109,6 @@ mod tests {
         let mut out = Vec::new();
         let ending = from_mcrec(mcrec, &mut out);
         (ending, String::from_utf8(out).unwrap())
-    }
-
-    fn block(kind: u16, flags: u16, millis: u64, bytes: &[u8]) -> Vec<u8> {
-        let mut block = [kind.to_be_bytes(), flags.to_be_bytes()].concat();
-        block.extend((bytes.len() as u32).to_be_bytes());
-        block.extend(millis.to_be_bytes());
-        block.extend(bytes);
-        block
     }
 
     #[test]
