@@ -3,6 +3,8 @@
 //!
 //! The agent has no screen here, so the shared desktop has a recording without a picture.
 
+mod fake;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;

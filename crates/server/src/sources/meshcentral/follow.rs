@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use debrief_domain::{At, Event};
+use debrief_report::iso;
 use debrief_store::{Append, ConflictKind};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ const RECONNECT_MAX: Duration = Duration::from_secs(60);
 const RECONNECT_CALM: Duration = Duration::from_secs(60);
 /// How long an answer to a question may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long is listened for the reason of a channel that broke.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the server is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long the server may say nothing.
@@ -173,15 +176,31 @@ impl<'a> Following<'a> {
             if is_all || reaches {
                 break;
             }
-            if n_asked == EVENTS_ASKED[EVENTS_ASKED.len() - 1] && cursor.is_some() {
-                let error = format!("more than {n_asked} events happened meanwhile: some are lost");
-                sources.failed(name, self.app.now(), error);
+            if n_asked == EVENTS_ASKED[EVENTS_ASKED.len() - 1] {
+                let oldest = oldest.and_then(|at| At::from_millis(at).ok());
+                self.tell_of_gap(n_asked, oldest).await;
             }
         }
         // Newest first; equal times keep their order.
         listed.reverse();
         self.take(listed).await?;
         Ok(heard)
+    }
+
+    /// Says that events were out of reach, where it is seen, and where it outlasts a restart.
+    async fn tell_of_gap(&mut self, n_asked: usize, oldest: Option<At>) {
+        let (app, name) = (self.app, &self.source.name);
+        let before = oldest.map_or("these".into(), iso);
+        let error = match self.state.cursor {
+            Some(_) => format!(
+                "more than {n_asked} events happened meanwhile: those before {before} are missing"
+            ),
+            None => format!(
+                "the server has more than {n_asked} events: those before {before} are not here"
+            ),
+        };
+        bury(app, name, &error, b"").await;
+        app.sources().failed(name, app.now(), error);
     }
 
     /// Waits for the list of events, and for the devices that the first one needs.
@@ -323,7 +342,7 @@ impl<'a> Following<'a> {
     /// Takes events in, in the order of their times, and commits what they mean.
     async fn take(&mut self, mut messages: Vec<Value>) -> Result<(), ClientError> {
         let (app, name) = (self.app, &self.source.name);
-        messages.sort_by_key(|message| match read(message) {
+        messages.sort_by_cached_key(|message| match read(message) {
             Reading::Heard(heard) => Some(heard.at),
             Reading::PassedOver(_) | Reading::Strange(_) => None,
         });
@@ -471,7 +490,22 @@ impl<'a> Following<'a> {
 
     async fn send(&mut self, message: &Value) -> Result<(), ClientError> {
         let sent = self.channel.send(Message::text(message.to_string())).await;
-        sent.map_err(|error| ClientError::Channel(Box::new(error)))
+        let Err(error) = sent else {
+            return Ok(());
+        };
+        // A server that closes says why before it does, and that may not have been read yet.
+        let said = async {
+            while let message @ Some(_) = self.channel.next().await {
+                self.message(message).await?;
+            }
+            Ok::<_, ClientError>(())
+        };
+        if let Ok(Err(refused @ ClientError::Refused(_))) =
+            tokio::time::timeout(LAST_WORDS_TIMEOUT, said).await
+        {
+            return Err(refused);
+        }
+        Err(ClientError::Channel(Box::new(error)))
     }
 
     /// A message of the channel as JSON. What is none is kept aside.
