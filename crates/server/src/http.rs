@@ -29,7 +29,9 @@ use crate::sources::rustdesk;
 
 pub use caller::Peer;
 pub(crate) use caller::{Address, Caller, is_home};
-pub(crate) use error::{ApiError, busy, log_chain, no_such_path, not_found, too_many};
+pub(crate) use error::{
+    ApiError, TokenGiven, busy, log_chain, no_such_path, not_found, too_many, unauthorized,
+};
 pub(crate) use events::receive;
 pub(crate) use file::{hash, hex};
 pub(crate) use permit::{ReportPermit, ReportsAtOnce};

@@ -209,15 +209,18 @@ async fn replay(world: &World, token: &str) {
     }
 }
 
-async fn technician(world: &World) -> String {
-    let login = world.login("alice", "ingest", &[]).await;
-    world.token(&login).await
+/// The token of somebody who logged in within a client; of which device is not told.
+async fn technician(world: &World, name: &str) -> String {
+    let login = world.login(name, "ingest", &[]).await;
+    let body = json!({ "username": name, "password": login.secret });
+    let answer = post(world, "/api/login", &body).await.json();
+    answer["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_session_as_the_client_sends_it_becomes_a_report() {
     let world = tuned(|settings| settings.ticket_prefixes = vec!["INC".into()]).await;
-    let token = technician(&world).await;
+    let token = technician(&world, "alice").await;
     replay(&world, &token).await;
     let report = report(&world).await;
     // One element a line; links are signed with a secret of the archive.
@@ -240,15 +243,14 @@ async fn a_session_as_the_client_sends_it_becomes_a_report() {
 #[tokio::test]
 async fn everything_told_twice_is_told_once() {
     let world = world().await;
-    let token = technician(&world).await;
+    let token = technician(&world, "alice").await;
     replay(&world, &token).await;
     let once = told(&world).await;
     assert_eq!(world_lines(&report(&world).await), ["1", "1", "1"]);
     // Ids are known for ever, not for minutes.
     wait(&world, 40 * 86_400);
     let world = restarted(world).await;
-    let login = world.login("bob", "ingest", &[]).await;
-    let token = world.token(&login).await;
+    let token = technician(&world, "bob").await;
     replay(&world, &token).await;
     assert_eq!(told(&world).await, once);
 }
@@ -663,6 +665,31 @@ async fn a_representative_logs_in_with_an_api_account() {
     audit(&world, "conn", &logs_in(8, 5, 0)).await;
     let report = self::report(&world).await;
     assert!(report.contains("id=\"987654321\""), "{report}");
+    // The token opens nothing any more, also after a restart, and never opened anything else.
+    assert_eq!(current(&bearer).await.status, 401);
+    let again = try_it("alice", &login.secret).await;
+    let again = format!("Bearer {}", again["access_token"].as_str().unwrap());
+    assert_eq!(current(&again).await.status, 200);
+    let elsewhere = Request::post("/api/v1/events").header("authorization", &again);
+    let elsewhere = world.send(elsewhere.body("[]".into()).unwrap()).await;
+    assert_eq!(elsewhere.status, 401);
+    let world = restarted(world).await;
+    let status = async |bearer: &str| {
+        let request = Request::post("/api/currentUser").header("authorization", bearer);
+        world.send(request.body("{}".into()).unwrap()).await.status
+    };
+    assert_eq!((status(&bearer).await, status(&again).await), (401, 200));
+    // Who has lapsed is forgotten by the next who comes.
+    wait(&world, 12 * 3_600);
+    assert_eq!(status(&again).await, 401);
+    let body = json!({ "username": "alice", "password": login.secret, "id": PEER });
+    post(&world, "/api/login", &body).await;
+    let logins = world
+        .store
+        .notes("rustdesk", "token/", "", 10)
+        .await
+        .unwrap();
+    assert_eq!(logins.len(), 1);
 }
 
 #[tokio::test]

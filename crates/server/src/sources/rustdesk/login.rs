@@ -2,13 +2,15 @@
 //! and groups that there are none of here.
 //!
 //! Representatives have no passwords in Debrief. One logs in with an API account: its name is the
-//! user name, its client secret the password, and it needs the permission `ingest`.
+//! user name, its client secret the password, and it needs the permission `ingest`. The token of a
+//! login opens nothing but these routes, and a login counts while its note is there: logging out
+//! takes it away.
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use debrief_domain::{Lsid, Permitted, RepId};
+use debrief_domain::{At, Lsid, Permitted, RepId};
 use debrief_store::{AccessEntry, Enabled, StoreError, TokenHash};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,12 +21,16 @@ use super::message::is_device_id;
 use super::tell::{Controller, Teller, rep_of_peer, word};
 use super::{BODY_BYTES_MAX, SOURCE};
 use crate::app::App;
-use crate::http::{Address, ApiError, Caller, is_home, not_found, receive, too_many};
+use crate::http::{
+    Address, ApiError, Caller, TokenGiven, is_home, not_found, receive, too_many, unauthorized,
+};
 use crate::random;
 use crate::sources::{Buried, bury};
 
 /// How long a login lasts: clients do not renew it, so it has to outlast a working day.
 const LOGIN_SECS: i64 = 12 * 3_600;
+/// Logins of one page, when those that have lapsed are looked for.
+const LOGINS_PAGE: usize = 256;
 
 /// Who logged in on a device.
 #[derive(Serialize, Deserialize)]
@@ -93,7 +99,7 @@ async fn try_log_in(app: &App, address: Address, body: Body) -> Result<Value, Ap
         .map_err(|limit| too_many(&limit))?;
     let now = app.now();
     let token = random::secret().map_err(|_| StoreError::refused("no random bytes"))?;
-    let hash = TokenHash(random::sha256(&token));
+    let hash = TokenHash(token_hash(&token));
     let expires = now.plus_secs(LOGIN_SECS);
     if !app
         .store()
@@ -102,6 +108,10 @@ async fn try_log_in(app: &App, address: Address, body: Body) -> Result<Value, Ap
     {
         return Ok(json!({ "error": WRONG }));
     }
+    forget_old_logins(app, now).await?;
+    let until = expires.millis().to_string().into_bytes();
+    let name = token_note(hash);
+    app.store().put_note(SOURCE, &name, Some(until)).await?;
     let device = text("id");
     if is_device_id(device) {
         let logged_in = LoggedIn {
@@ -124,6 +134,47 @@ async fn try_log_in(app: &App, address: Address, body: Body) -> Result<Value, Ap
         "type": "access_token",
         "user": user(app, &account.name).await?,
     }))
+}
+
+/// What the token of a login is kept under.
+fn token_hash(token: &str) -> [u8; 32] {
+    random::sha256(&format!("rustdesk {token}"))
+}
+
+/// The name of a login's note, which has the time of its end.
+fn token_note(hash: TokenHash) -> String {
+    format!("token/{}", crate::http::hex(&hash.0))
+}
+
+/// Forgets logins that have lapsed.
+async fn forget_old_logins(app: &App, now: At) -> Result<(), StoreError> {
+    let store = app.store();
+    let mut after = String::new();
+    loop {
+        let page = store.notes(SOURCE, "token/", &after, LOGINS_PAGE).await?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        after.clone_from(last);
+        for (name, until) in page {
+            let until = std::str::from_utf8(&until)
+                .ok()
+                .and_then(|t| t.parse().ok());
+            if until.is_none_or(|until: i64| until <= now.millis()) {
+                store.put_note(SOURCE, &name, None).await?;
+            }
+        }
+    }
+}
+
+/// Who calls from within a client that is logged in.
+async fn find_caller(app: &App, address: Address, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let caller = Caller::known_by(app, address, headers, token_hash).await?;
+    let login = app.store().note(SOURCE, &token_note(caller.token)).await?;
+    if login.is_none() {
+        return Err(unauthorized(TokenGiven::Yes));
+    }
+    Ok(caller)
 }
 
 fn short(text: &str) -> String {
@@ -152,14 +203,14 @@ pub(super) async fn current_user(
     headers: HeaderMap,
 ) -> Response {
     let answer = async {
-        let caller = Caller::find(&app, address, &headers).await?;
+        let caller = find_caller(&app, address, &headers).await?;
         caller.may_ingest()?;
         Ok(user(&app, &caller.account.name).await?)
     };
     respond(answer.await)
 }
 
-/// `POST /api/logout`: the device is nobody's again. The token lapses by itself.
+/// `POST /api/logout`: the token opens nothing any more, and the device is nobody's again.
 pub(super) async fn log_out(
     State(app): State<App>,
     address: Address,
@@ -167,7 +218,7 @@ pub(super) async fn log_out(
     body: Body,
 ) -> Response {
     let answer = async {
-        let caller = Caller::find(&app, address, &headers).await?;
+        let caller = find_caller(&app, address, &headers).await?;
         let bytes = receive(body, BODY_BYTES_MAX, "BODY_BYTES_MAX").await?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let device = body["id"].as_str().unwrap_or("");
@@ -176,6 +227,9 @@ pub(super) async fn log_out(
             let name = format!("login/{device}");
             app.store().put_note(SOURCE, &name, None).await?;
         }
+        // Last: whoever is not answered can log out once more.
+        let name = token_note(caller.token);
+        app.store().put_note(SOURCE, &name, None).await?;
         Ok(json!({}))
     };
     respond(answer.await)
@@ -190,7 +244,7 @@ pub(super) async fn active(
     headers: HeaderMap,
 ) -> Response {
     let answer = async {
-        let caller = Caller::find(&app, address, &headers).await?;
+        let caller = find_caller(&app, address, &headers).await?;
         caller.may_ingest()?;
         let (mut id, mut session_id) = (String::new(), None);
         for (name, value) in form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes()) {
@@ -215,7 +269,7 @@ pub(super) async fn put_note(
     body: Body,
 ) -> Response {
     let answer = async {
-        let caller = Caller::find(&app, address, &headers).await?;
+        let caller = find_caller(&app, address, &headers).await?;
         caller.may_ingest()?;
         let bytes = receive(body, BODY_BYTES_MAX, "BODY_BYTES_MAX").await?;
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
