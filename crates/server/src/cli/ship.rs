@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use debrief_domain::Recording;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +21,7 @@ use super::WrongUsage;
 use crate::client::{Client, TRIES_MAX};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::sources::rustdesk::FileName;
+use crate::sources::rustdesk::{FileName, recording_at};
 
 /// How often the folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -80,8 +81,29 @@ struct Outcome {
     bytes: u64,
     /// The session; none when none was found in time.
     lsid: Option<String>,
+    /// Which recording of it, such as `show_my_screen/0`.
+    #[serde(default)]
+    recording: Option<String>,
     /// Why it is not there, if it is not.
     refused: Option<String>,
+}
+
+/// Where a file came to be.
+enum Placed {
+    /// As this recording.
+    At(String),
+    /// Nowhere, and it will not be tried again: why.
+    Refused(String),
+}
+
+/// What became of uploading a file as one recording.
+enum Uploaded {
+    /// It is there.
+    Kept,
+    /// Another file is.
+    Taken,
+    /// The server will never take it: why.
+    Refused(String),
 }
 
 /// A file that does not grow any more.
@@ -129,7 +151,8 @@ struct Shipper {
 }
 
 impl Shipper {
-    /// Ships what is ripe, the longest file first: a session has one recording.
+    /// Ships what is ripe, the longest file first: it becomes the session's own recording, and
+    /// others stand among those of a shown screen.
     fn look(&mut self, folder: &Path, settle: Duration) -> anyhow::Result<()> {
         let mut ripe = ripe(folder, settle)?;
         ripe.retain(|file| match self.shipped.files.get(&file.file) {
@@ -145,35 +168,55 @@ impl Shipper {
             let Some(lsid) = self.session(&file.name)? else {
                 if SEARCH_SECS_MAX <= file.age_secs {
                     let why = "no session of its device and time".to_owned();
-                    self.note(file, None, Some(why))?;
+                    self.note(file, None, Placed::Refused(why))?;
                 }
                 continue;
             };
-            let refused = self.upload(file, &lsid)?;
-            self.note(file, Some(lsid), refused)?;
+            let placed = self.place(file, &lsid)?;
+            self.note(file, Some(lsid), placed)?;
         }
         Ok(())
     }
 
     /// Remembers what became of a file, and says it.
-    fn note(
-        &mut self,
-        file: &Ripe,
-        lsid: Option<String>,
-        refused: Option<String>,
-    ) -> anyhow::Result<()> {
-        match (&lsid, &refused) {
-            (Some(lsid), None) => eprintln!("`{}` is the recording of `{lsid}`", file.file),
-            (_, Some(why)) => eprintln!("`{}` is left alone: {why}", file.file),
-            (None, None) => {}
+    fn note(&mut self, file: &Ripe, lsid: Option<String>, placed: Placed) -> anyhow::Result<()> {
+        let (recording, refused) = match placed {
+            Placed::At(recording) => (Some(recording), None),
+            Placed::Refused(why) => (None, Some(why)),
+        };
+        let name = &file.file;
+        match (&lsid, &recording, &refused) {
+            (Some(lsid), Some(recording), _) => {
+                eprintln!("`{name}` is the recording {recording} of `{lsid}`");
+            }
+            (_, _, Some(why)) => eprintln!("`{name}` is left alone: {why}"),
+            (_, None, None) | (None, Some(_), None) => {}
         }
         let outcome = Outcome {
             bytes: file.bytes,
             lsid,
+            recording,
             refused,
         };
         self.shipped.files.insert(file.file.clone(), outcome);
         write(&self.state, &self.shipped)
+    }
+
+    /// Uploads a file to the first place of its session that is free, or has it already.
+    fn place(&mut self, file: &Ripe, lsid: &str) -> anyhow::Result<Placed> {
+        for place in 0.. {
+            let Some(Recording { kind, instance }) = recording_at(place) else {
+                break;
+            };
+            let recording = format!("{}/{instance}", kind.name());
+            match self.upload(file, lsid, &recording)? {
+                Uploaded::Kept => return Ok(Placed::At(recording)),
+                Uploaded::Taken => {}
+                Uploaded::Refused(why) => return Ok(Placed::Refused(why)),
+            }
+        }
+        let why = "the session has too many recordings already".into();
+        Ok(Placed::Refused(why))
     }
 
     /// The session of a device at a time: of several the one that began last.
@@ -213,9 +256,9 @@ impl Shipper {
         Ok(found.map(|(_, lsid)| lsid))
     }
 
-    /// Uploads a file piece by piece. Says why when the server will never take it.
-    fn upload(&mut self, file: &Ripe, lsid: &str) -> anyhow::Result<Option<String>> {
-        let path = format!("/api/v1/sessions/{lsid}/recordings/session/0");
+    /// Uploads a file piece by piece as this recording.
+    fn upload(&mut self, file: &Ripe, lsid: &str, recording: &str) -> anyhow::Result<Uploaded> {
+        let path = format!("/api/v1/sessions/{lsid}/recordings/{recording}");
         let url = self.client.path(&path)?;
         let mut reader = File::open(&file.path)
             .with_context(|| format!("`{}` cannot be read", file.path.display()))?;
@@ -227,12 +270,12 @@ impl Shipper {
             let (status, told) = &answer;
             let why = told["message"].as_str().unwrap_or("no reason").to_owned();
             let received = match status {
-                200 | 201 => return Ok(None),
+                200 | 201 => return Ok(Uploaded::Kept),
                 202 | 416 => told["received"].as_u64().unwrap_or(0),
                 409 if told["error"] == "conflict" && !why.contains("already") => {
-                    return Ok(Some(why));
+                    return Ok(Uploaded::Taken);
                 }
-                413 => return Ok(Some(why)),
+                413 => return Ok(Uploaded::Refused(why)),
                 _ if n_failed < TRIES_MAX => {
                     n_failed += 1;
                     Client::pause(n_failed);

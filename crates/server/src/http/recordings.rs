@@ -296,8 +296,13 @@ async fn receive(
         return Err(over_limit("recording_bytes_max", bytes_max));
     }
     let kept = app.store().recordings(&key.lsid).await?;
-    if kept.is_none() {
-        return Err(not_found("session", key.lsid.as_str()));
+    let kept = kept.ok_or_else(|| not_found("session", key.lsid.as_str()))?;
+    // Another length is other bytes: nobody needs to send them all to learn that.
+    let known = kept.iter().find(|kept| kept.key == key);
+    if let (Some(known), Some(total)) = (known, carries.total())
+        && known.bytes != total
+    {
+        return Err(other_bytes());
     }
     let Ok(_permit) = app.uploads().try_acquire() else {
         return Err(busy("uploads_at_once", UPLOADS_MAX));
@@ -491,9 +496,11 @@ async fn already(
     if known.sha256 == sent.sha256 {
         return Ok(json_response(StatusCode::OK, &told(known)));
     }
-    Err(conflict(
-        "The archive has this recording with other bytes, and recordings never change.",
-    ))
+    Err(other_bytes())
+}
+
+fn other_bytes() -> ApiError {
+    conflict("The archive has this recording with other bytes, and recordings never change.")
 }
 
 /// The answer to a part of an upload: what has arrived, also as a range, as clients of resumable

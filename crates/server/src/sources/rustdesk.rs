@@ -25,7 +25,8 @@ use axum::http::Uri;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{any, get, post, put};
-use debrief_domain::{At, SiteId};
+use debrief_domain::limits::RECORDING_INSTANCES_MAX;
+use debrief_domain::{At, Recording, RecordingKind, SiteId};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
@@ -57,6 +58,9 @@ const SENDERS_MAX: usize = 50_000;
 const LOCKS: usize = 64;
 /// How often connections that fell silent are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Recordings of one session: clients begin another for every display and every change of size.
+const RECORDINGS_OF_SESSION_MAX: u32 = 100;
+const _: () = assert!(RECORDINGS_OF_SESSION_MAX <= RECORDING_INSTANCES_MAX);
 /// Characters of the secret.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
@@ -112,6 +116,19 @@ impl TryFrom<String> for Secret {
         }
         Err("the secret must be 16 to 128 letters, digits, `-` or `_`")
     }
+}
+
+/// The places of a session's recordings, one after the other: its own, and those of a shown
+/// screen, the only list of screens.
+pub(crate) fn recording_at(place: u32) -> Option<Recording> {
+    if RECORDINGS_OF_SESSION_MAX <= place {
+        return None;
+    }
+    let (kind, instance) = match place.checked_sub(1) {
+        None => (RecordingKind::Session, 0),
+        Some(instance) => (RecordingKind::ShowMyScreen, instance),
+    };
+    Some(Recording { kind, instance })
 }
 
 fn site<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SiteId>, D::Error> {

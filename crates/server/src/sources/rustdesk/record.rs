@@ -2,7 +2,8 @@
 //! but no setting turns it on; `debrief ship-recordings` is the way that works today.
 //!
 //! The uploads carry no credentials, so they are taken only behind a secret base path, and only
-//! of a device that has an open session. A session has one recording: the first that is finished.
+//! of a device that has an open session. The first that is finished is the session's recording;
+//! further ones, of other displays or after a change of size, stand among those of a shown screen.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use super::audit::{load, save};
-use super::{FileName, SOURCE, is_within};
+use super::{FileName, SOURCE, is_within, recording_at};
 use crate::app::App;
 use crate::http::{Address, ApiError, UPLOADS_MAX, busy, log_chain, receive};
 use crate::random;
@@ -248,40 +249,42 @@ async fn finish(app: &App, asked: &Asked, lsid: Lsid, head: &[u8]) -> Result<(),
         crate::http::hash(&mut file, HEAD_BYTES, |_| {})
     });
     let (head, sha256) = read.await.map_err(std::io::Error::other)??;
-    let object = object_name().map_err(|_| StoreError::refused("no random bytes"))?;
-    let kept = KeptRecording {
-        key: RecordingKey {
-            recording: Recording {
-                kind: RecordingKind::Session,
-                instance: 0,
-            },
-            ..key
-        },
-        object,
-        media: Media::detect(&head).media_type().into(),
-        bytes: upload.received(),
-        sha256,
-        account: AccountId::RUSTDESK,
-        at: app.now(),
-    };
-    let outcome = keep(app.store(), &app.files().objects, upload.path(), &kept).await;
-    let outcome = outcome.map_err(|error| {
-        log_chain(&error);
-        StoreError::refused("a recording cannot be kept now")
-    })?;
-    match outcome {
-        KeepRecording::Kept => {
-            app.changed();
-            app.sources()
-                .update(SOURCE, |standing| standing.n_recordings += 1);
-        }
-        KeepRecording::Known(_) => {}
-        KeepRecording::Taken(_) => {
+    let mut place = 0;
+    loop {
+        let Some(recording) = recording_at(place) else {
             upload.discard().await?;
             forget(app, asked).await?;
-            return Err(Stop::Told("the session has a recording already"));
+            return Err(Stop::Told("the session has too many recordings already"));
+        };
+        let object = object_name().map_err(|_| StoreError::refused("no random bytes"))?;
+        let kept = KeptRecording {
+            key: RecordingKey {
+                recording,
+                ..key.clone()
+            },
+            object,
+            media: Media::detect(&head).media_type().into(),
+            bytes: upload.received(),
+            sha256,
+            account: AccountId::RUSTDESK,
+            at: app.now(),
+        };
+        let outcome = keep(app.store(), &app.files().objects, upload.path(), &kept).await;
+        let outcome = outcome.map_err(|error| {
+            log_chain(&error);
+            StoreError::refused("a recording cannot be kept now")
+        })?;
+        match outcome {
+            KeepRecording::Kept => {
+                app.changed();
+                app.sources()
+                    .update(SOURCE, |standing| standing.n_recordings += 1);
+                break;
+            }
+            KeepRecording::Known(_) => break,
+            KeepRecording::Taken(_) => place += 1,
+            KeepRecording::NoSession => return Err(Stop::Told("there is no such session")),
         }
-        KeepRecording::NoSession => return Err(Stop::Told("there is no such session")),
     }
     upload.discard().await?;
     forget(app, asked).await
