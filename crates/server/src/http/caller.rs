@@ -88,7 +88,7 @@ impl Caller {
         address: Address,
         headers: &HeaderMap,
     ) -> Result<Caller, ApiError> {
-        Caller::known_by(app, address, headers, |token| random::sha256(token)).await
+        Caller::known_by(app, address, headers, random::sha256).await
     }
 
     /// Finds out who calls with a token that is kept under another hash than the usual one, and so

@@ -7,9 +7,12 @@
 mod audit;
 mod device;
 mod file_name;
+mod known;
 mod login;
 mod message;
 mod record;
+mod refusal;
+mod sweep;
 mod tell;
 
 use std::collections::BTreeSet;
@@ -29,7 +32,7 @@ use debrief_domain::limits::RECORDING_INSTANCES_MAX;
 use debrief_domain::{At, Recording, RecordingKind, SiteId};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::MutexGuard;
@@ -39,10 +42,10 @@ use crate::app::App;
 use crate::http::no_such_path;
 use crate::random;
 
-pub(crate) use audit::forget;
-pub use audit::sweep;
 pub use device::GONE_SECS;
 pub(crate) use file_name::FileName;
+pub(crate) use known::forget;
+pub use sweep::sweep;
 
 /// The name of this source.
 const SOURCE: &str = "rustdesk";
@@ -192,6 +195,8 @@ struct Limits {
     devices: Option<Limiter<String>>,
     addresses: Option<Limiter<IpAddr>>,
     strangers: Option<Limiter<IpAddr>>,
+    /// Refused audits that are kept aside.
+    refusals: DefaultDirectRateLimiter,
 }
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
@@ -209,6 +214,7 @@ impl Limits {
             devices: second(of_device).map(RateLimiter::hashmap),
             addresses: second(of_address).map(RateLimiter::hashmap),
             strangers: hour(ADDRESS_DEVICES_PER_HOUR_MAX).map(RateLimiter::hashmap),
+            refusals: RateLimiter::direct(Quota::per_minute(refusal::LETTERS_PER_MINUTE_MAX)),
         }
     }
 }

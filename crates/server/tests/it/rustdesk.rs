@@ -516,10 +516,34 @@ async fn a_device_with_another_uuid_is_refused_and_shown() {
         standing["refusals"][0]["why"],
         "device `123456789` came with another uuid than at first"
     );
-    // Also after a restart.
+    // What came is kept aside, and shown again after a restart; a heartbeat is not worth it.
+    let kept = world
+        .store
+        .dead_letters("rustdesk/refused", u64::MAX, 9)
+        .await;
+    let kept: Vec<Vec<u8>> = kept.unwrap().into_iter().map(|(_, l)| l.message).collect();
+    assert_eq!(kept.len(), 2);
+    assert_eq!(kept[0], forged.to_string().into_bytes());
+    let beat = json!({ "id": DEVICE, "uuid": "Zm9yZ2Vk", "conns": [7] });
+    assert_eq!(post(&world, "/api/heartbeat", &beat).await.status, 403);
+    wait(&world, 1);
     let world = restarted(world).await;
     assert_eq!(post(&world, "/api/audit/conn", &forged).await.status, 403);
+    sweep(&world.app).await.unwrap();
+    let standing = self::standing(&world).await;
+    assert_eq!(standing["refused"], 1);
+    assert_eq!(standing["refusals"].as_array().unwrap().len(), 3);
     audit(&world, "conn", &opens(7)).await;
+    // Of a flood some are kept.
+    for _ in 0..100 {
+        assert_eq!(post(&world, "/api/audit/conn", &forged).await.status, 403);
+    }
+    let kept = world
+        .store
+        .dead_letters("rustdesk/refused", u64::MAX, 999)
+        .await;
+    let n_kept = kept.unwrap().len();
+    assert!((60..100).contains(&n_kept), "{n_kept}");
     // The administrator says that this is another computer now.
     assert_eq!(run(world.data(), &["forget-device", DEVICE]).code, 0);
     assert_eq!(run(world.data(), &["forget-device", DEVICE]).code, 1);

@@ -5,26 +5,25 @@
 //! cannot take it, 403 for one that is forged. Older clients send once and read no answer.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::{At, Event};
-use debrief_store::{AccessEntry, AccountId, Append, ConflictKind, Store, StoreError};
+use debrief_store::{AccessEntry, AccountId, Append, ConflictKind, StoreError};
 use subtle::ConstantTimeEq as _;
 
-use super::device::{Device, Hearing, Key, Placed, Waiting};
+use super::device::{Device, Hearing, Placed, Waiting};
+use super::known::{is_repeated, load, remember_for_ever, save};
 use super::login::controller;
 use super::message::{Message, Route, Says, parse};
+use super::refusal::{over, refuse, refuse_message};
 use super::{BODY_BYTES_MAX, SOURCE, is_within};
-use crate::app::{App, TooMany};
-use crate::http::{Address, ApiError, receive, too_many};
+use crate::app::App;
+use crate::http::{Address, ApiError, receive};
 use crate::sources::{Buried, bury};
 
-/// Devices of one page of notes.
-const PAGE_DEVICES: usize = 256;
 /// Characters of what an alarm is about, in the access log.
 const ABOUT_CHARS_MAX: usize = 300;
 /// How often a batch is tried with fewer events: once for each kind of contradiction.
@@ -92,10 +91,9 @@ async fn take(app: &App, address: Address, route: Route, body: Body) -> Result<H
     let limits = app.sources().rustdesk.limits(app);
     if !is_within(limits.addresses.as_ref(), &address.0) {
         let limit = super::ADDRESS_REQUESTS_PER_SECOND_MAX;
-        return Err(over(
-            app,
-            &format!("requests per second and address are {limit}"),
-        ));
+        let limit = format!("requests per second and address are {limit}");
+        refuse(app, &limit);
+        return Err(over(&limit));
     }
     let bytes = match receive(body, BODY_BYTES_MAX, "BODY_BYTES_MAX").await {
         Ok(bytes) => bytes,
@@ -110,13 +108,12 @@ async fn take(app: &App, address: Address, route: Route, body: Body) -> Result<H
     };
     if !is_within(limits.devices.as_ref(), &message.device) {
         let limit = app.config().source.rustdesk.requests_per_second;
-        return Err(over(
-            app,
-            &format!("requests per second and device are {limit}"),
-        ));
+        let limit = format!("requests per second and device are {limit}");
+        refuse_message(app, &limit, &message, &bytes).await;
+        return Err(over(&limit));
     }
     let _turn = app.sources().rustdesk.turn(&message.device).await;
-    let Some(before) = known(app, address, &message).await? else {
+    let Some(before) = known(app, address, &message, &bytes).await? else {
         let why = "a note on a device that nobody told of";
         return aside(app, route, why, &bytes).await;
     };
@@ -129,7 +126,12 @@ async fn take(app: &App, address: Address, route: Route, body: Body) -> Result<H
 
 /// The device that sent a message: the one that is known, or a new one. None for a note on a
 /// device that is not known.
-async fn known(app: &App, address: Address, message: &Message) -> Result<Option<Device>, ApiError> {
+async fn known(
+    app: &App,
+    address: Address,
+    message: &Message,
+    bytes: &[u8],
+) -> Result<Option<Device>, ApiError> {
     let device = load(app, &message.device).await?;
     // The controlling side knows no uuid; it knows the session's random number.
     let Some(uuid) = &message.uuid else {
@@ -140,10 +142,9 @@ async fn known(app: &App, address: Address, message: &Message) -> Result<Option<
         let limits = app.sources().rustdesk.limits(app);
         if !is_within(limits.strangers.as_ref(), &address.0) {
             let limit = super::ADDRESS_DEVICES_PER_HOUR_MAX;
-            return Err(over(
-                app,
-                &format!("new devices per hour and address are {limit}"),
-            ));
+            let limit = format!("new devices per hour and address are {limit}");
+            refuse_message(app, &limit, message, bytes).await;
+            return Err(over(&limit));
         }
         return Ok(Some(Device::new(uuid)));
     };
@@ -151,10 +152,8 @@ async fn known(app: &App, address: Address, message: &Message) -> Result<Option<
         return Ok(Some(device));
     }
     let id = &message.device;
-    refuse(
-        app,
-        &format!("device `{id}` came with another uuid than at first"),
-    );
+    let why = format!("device `{id}` came with another uuid than at first");
+    refuse_message(app, &why, message, bytes).await;
     let sentence = "This device is known with another uuid.";
     Err(ApiError::new(StatusCode::FORBIDDEN, "forged", sentence))
 }
@@ -239,29 +238,6 @@ async fn work(
         remember_for_ever(app, &key).await?;
     }
     Ok(heard)
-}
-
-/// Whether a message was heard before; a nonce is known for ever.
-async fn is_repeated(app: &App, key: &Key) -> Result<bool, StoreError> {
-    if !key.lasts {
-        return Ok(key.is_known);
-    }
-    let is_noted = app.store().note(SOURCE, &nonce(key)).await?.is_some();
-    if key.is_known && !is_noted {
-        // The first time was cut off between the device's note and this one.
-        remember_for_ever(app, key).await?;
-    }
-    Ok(key.is_known || is_noted)
-}
-
-/// The name of a nonce's note.
-fn nonce(key: &Key) -> String {
-    format!("nonce/{}", key.mark)
-}
-
-async fn remember_for_ever(app: &App, key: &Key) -> Result<(), StoreError> {
-    let store = app.store();
-    store.put_note(SOURCE, &nonce(key), Some(Vec::new())).await
 }
 
 /// A message that belongs to a session.
@@ -368,147 +344,11 @@ pub(super) async fn append(
     ))
 }
 
-/// The name of a device's note.
-fn name(id: &str) -> String {
-    format!("device/{id}")
-}
-
-/// What is known of a device.
-pub(super) async fn load(app: &App, id: &str) -> Result<Option<Device>, StoreError> {
-    let Some(bytes) = app.store().note(SOURCE, &name(id)).await? else {
-        return Ok(None);
-    };
-    let device = serde_json::from_slice(&bytes);
-    device
-        .map(Some)
-        .map_err(|error| StoreError::corrupt(format!("the note of a RustDesk device: {error}")))
-}
-
-/// Forgets whose a device is, so that the next who comes with its id is believed; its sessions
-/// stay. False when it was not known.
-pub(crate) async fn forget(store: &Store, id: &str) -> Result<bool, StoreError> {
-    let is_known = store.note(SOURCE, &name(id)).await?.is_some();
-    if is_known {
-        store.put_note(SOURCE, &name(id), None).await?;
-    }
-    Ok(is_known)
-}
-
-/// Notes what is known of a device, when that changed.
-pub(super) async fn save(
-    app: &App,
-    id: &str,
-    before: &Device,
-    device: &Device,
-) -> Result<(), StoreError> {
-    app.sources().rustdesk.mark_busy(id, device.is_busy());
-    if before == device {
-        return Ok(());
-    }
-    let bytes = serde_json::to_vec(device).map_err(|error| StoreError::Refused {
-        what: "a device cannot be written down".into(),
-        source: Some(Box::new(error)),
-    })?;
-    app.store().put_note(SOURCE, &name(id), Some(bytes)).await
-}
-
-fn refuse(app: &App, why: &str) {
-    app.sources().refused(SOURCE, app.now(), why.to_owned());
-}
-
-fn over(app: &App, limit: &str) -> ApiError {
-    refuse(app, limit);
-    too_many(&TooMany {
-        limit: limit.into(),
-        retry_secs: 1,
-    })
-}
-
 /// Keeps a message aside, whole. When not even that can be done, the client is to repeat it.
 async fn aside(app: &App, route: Route, why: &str, bytes: &[u8]) -> Result<Heard, ApiError> {
     let why = format!("{}: {why}", route.name());
     match bury(app, SOURCE, &why, bytes).await {
         Buried::Kept => Ok(Heard::Aside),
         Buried::Lost => Err(StoreError::refused("a message could not be kept aside").into()),
-    }
-}
-
-/// One round: ends the sessions of connections that fell silent, and keeps messages aside that
-/// waited in vain.
-pub async fn sweep(app: &App) -> Result<(), StoreError> {
-    let shared = &app.sources().rustdesk;
-    let since = shared.since(app);
-    for id in busy(app).await? {
-        let _turn = shared.turn(&id).await;
-        let Some(before) = load(app, &id).await? else {
-            shared.mark_busy(&id, false);
-            continue;
-        };
-        let mut device = before.clone();
-        let mut events = Vec::new();
-        let mut hearing = Hearing {
-            now: app.now(),
-            id: &id,
-            key: "",
-            site: None,
-            tickets: &[],
-            events: &mut events,
-        };
-        let lost = device.sweep(&mut hearing, since);
-        append(app, events).await?;
-        for waiting in lost {
-            let why = format!("{}: its login never came", waiting.route);
-            if bury(app, SOURCE, &why, waiting.body.as_bytes()).await == Buried::Lost {
-                return Err(StoreError::refused("a message could not be kept aside"));
-            }
-        }
-        save(app, &id, &before, &device).await?;
-    }
-    Ok(())
-}
-
-/// Devices to look at; after a start those that were noted.
-async fn busy(app: &App) -> Result<Vec<String>, StoreError> {
-    let shared = &app.sources().rustdesk;
-    let known = {
-        let mut busy = shared.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        match busy.as_ref() {
-            Some(known) => Some(known.iter().cloned().collect()),
-            None => {
-                // From here on requests keep it.
-                *busy = Some(BTreeSet::new());
-                None
-            }
-        }
-    };
-    if let Some(known) = known {
-        return Ok(known);
-    }
-    let mut found = Vec::new();
-    let mut after = String::new();
-    loop {
-        let page = app
-            .store()
-            .notes(SOURCE, "device/", &after, PAGE_DEVICES)
-            .await;
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                *shared.busy.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                return Err(error);
-            }
-        };
-        let Some((last, _)) = page.last() else {
-            return Ok(found);
-        };
-        after.clone_from(last);
-        for (name, bytes) in &page {
-            let device: Result<Device, _> = serde_json::from_slice(bytes);
-            let id = name.strip_prefix("device/").unwrap_or(name);
-            if device.is_ok_and(|device| device.is_busy()) {
-                shared.mark_busy(id, true);
-                found.push(id.to_owned());
-            }
-        }
     }
 }

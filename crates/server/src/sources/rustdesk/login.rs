@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
-use super::audit::{append, load};
+use super::audit::append;
+use super::known::load;
 use super::message::is_device_id;
 use super::tell::{Controller, Teller, rep_of_peer, word};
 use super::{BODY_BYTES_MAX, SOURCE};

@@ -18,7 +18,7 @@ use debrief_store::{
 use futures::StreamExt as _;
 use serde_json::json;
 
-use super::audit::{load, save};
+use super::known::{load, save};
 use super::{FileName, SOURCE, is_within, recording_at};
 use crate::app::App;
 use crate::http::{Address, ApiError, UPLOADS_MAX, busy, log_chain, receive};
