@@ -11,6 +11,8 @@ use debrief_report::Params;
 use ureq::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
 use url::Url;
 
+use crate::stop::{Stop, Stopped};
+
 /// How long a server may take to begin its answer, and to send the next bytes of it.
 const ANSWER_WAIT: Duration = Duration::from_secs(120);
 /// Bytes of an answer that is no report.
@@ -41,6 +43,8 @@ pub(crate) struct Client {
     last: Option<Instant>,
     /// A server that never answered is not waited for: its name may be wrong.
     has_answered: bool,
+    /// When asked, nothing more is.
+    stop: Stop,
 }
 
 impl Client {
@@ -68,7 +72,21 @@ impl Client {
             token: None,
             last: None,
             has_answered: false,
+            stop: Stop::default(),
         })
+    }
+
+    /// The same, until it is asked to stop: what it waits for then is an error.
+    pub(crate) fn until(self, stop: &Stop) -> Client {
+        Client {
+            stop: stop.clone(),
+            ..self
+        }
+    }
+
+    /// What asks it to stop.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// What the server is called.
@@ -105,7 +123,8 @@ impl Client {
         }
         let next = response.headers().get("debrief-next");
         let next = next.and_then(|next| next.to_str().ok()).map(str::to_owned);
-        io::copy(&mut response.body_mut().as_reader(), output).context("the answer broke off")?;
+        let mut body = self.stop.watch(response.body_mut().as_reader());
+        io::copy(&mut body, output).context("the answer broke off")?;
         Ok(next)
     }
 
@@ -179,8 +198,8 @@ impl Client {
     }
 
     /// Waits before another try of something that failed `n_failed` times.
-    pub(crate) fn pause(n_failed: u32) {
-        std::thread::sleep(backoff(n_failed));
+    pub(crate) fn pause(&self, n_failed: u32) -> Result<(), Stopped> {
+        self.stop.sleep(backoff(n_failed))
     }
 
     /// Asks with a token; one that is not valid any more is renewed once.
@@ -233,7 +252,7 @@ impl Client {
     ) -> anyhow::Result<Response> {
         let mut n_failed = 0;
         loop {
-            self.pace();
+            self.pace()?;
             let answer = ask(&self.agent);
             self.has_answered |= answer.is_ok();
             n_failed += 1;
@@ -253,7 +272,7 @@ impl Client {
                 let secs = wait.as_secs();
                 eprintln!("`{}` is busy: waiting {secs} seconds", self.server);
             }
-            std::thread::sleep(wait);
+            self.stop.sleep(wait)?;
         }
     }
 
@@ -275,11 +294,13 @@ impl Client {
         Ok(wait.max(REQUEST_GAP))
     }
 
-    fn pace(&mut self) {
-        if let Some(last) = self.last {
-            std::thread::sleep(REQUEST_GAP.saturating_sub(last.elapsed()));
-        }
+    fn pace(&mut self) -> Result<(), Stopped> {
+        let gap = self.last.map_or(Duration::ZERO, |last| {
+            REQUEST_GAP.saturating_sub(last.elapsed())
+        });
+        self.stop.sleep(gap)?;
         self.last = Some(Instant::now());
+        Ok(())
     }
 }
 

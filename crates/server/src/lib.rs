@@ -14,5 +14,6 @@ mod random;
 pub mod recording;
 mod render;
 pub mod sources;
+mod stop;
 pub mod sweep;
 mod wire;

@@ -8,8 +8,10 @@ use super::{WrongUsage, open};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, duration};
-use crate::sources::appliance::pull::{Pull, failed};
-use crate::sources::appliance::{Given, Settings};
+use crate::http::log_chain;
+use crate::sources::appliance::pull::{Pull, called, failed};
+use crate::sources::appliance::{Given, Settings, by_hand};
+use crate::stop::Stop;
 
 /// Flags of `debrief pull`.
 #[derive(Debug, clap::Args)]
@@ -77,20 +79,44 @@ pub(crate) fn run(
     let store = open(data)?;
     let files = config.open_files(data)?;
     let app = runtime.block_on(App::new(store, files, config, Clock::System))?;
-    let mut pull = Pull::open(&app, data, &settings, runtime)?;
-    if !args.follow {
-        let round = pull.round();
-        print(&pull, args.json);
-        return round;
-    }
+    let mut pull = Pull::open(&app, data, &settings, runtime, &Stop::default())?;
+    let source = called(&settings.name);
+    // A server on the same archive shows it.
+    let teller = runtime.spawn(tell_again_and_again(app.clone(), source.clone()));
     loop {
-        if let Err(error) = pull.round() {
-            failed(&app, &settings.name, &error);
+        let round = pull.round();
+        if let Err(error) = &round {
+            failed(&app, &settings.name, error);
+        } else if !args.follow {
+            app.sources()
+                .update(&source, |standing| standing.state = "ended".into());
+        }
+        if !args.follow {
+            // What it was about to tell is older than the last word.
+            teller.abort();
+        }
+        // What came is here, whether it can be told or not.
+        if let Err(error) = runtime.block_on(by_hand::tell(&app, &source)) {
+            log_chain(&error);
+        }
+        if let (Err(error), true) = (&round, args.follow) {
             eprintln!("debrief: {error:#}; it is tried again");
         }
         print(&pull, args.json);
+        if !args.follow {
+            return round;
+        }
         pull.summary = Default::default();
         std::thread::sleep(settings.every);
+    }
+}
+
+async fn tell_again_and_again(app: App, source: String) {
+    loop {
+        if let Err(error) = by_hand::tell(&app, &source).await {
+            log_chain(&error);
+        }
+        tokio::time::sleep(by_hand::TOLD_EVERY).await;
     }
 }
 

@@ -18,6 +18,7 @@ use super::account::{Credentials, create, print_credentials};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::sources::appliance::Copying;
 use crate::sources::meshcentral;
 use crate::{http, random, sources, sweep};
 
@@ -71,7 +72,8 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     let stop = stopped()?;
     tokio::spawn(probe(app.clone()));
     let sweeper = tokio::spawn(sweep::keep_running(app.clone()));
-    sources::appliance::start(&app, data, &Handle::current()).context("cannot start a source")?;
+    let copying = Copying::start(&app, data, &Handle::current());
+    let copying = copying.context("cannot start a source")?;
     tokio::spawn(sources::rustdesk::keep_running(app.clone()));
     let mut followed = JoinSet::new();
     for source in meshcentral {
@@ -86,6 +88,7 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     sweeper.abort();
     // What was heard and not committed is heard again.
     followed.shutdown().await;
+    copying.end().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -278,7 +278,7 @@ impl Shipper {
                 413 => return Ok(Uploaded::Refused(why)),
                 _ if n_failed < TRIES_MAX => {
                     n_failed += 1;
-                    Client::pause(n_failed);
+                    self.client.pause(n_failed)?;
                     answer = self.client.put(&url, &format!("bytes */{total}"), b"")?;
                     continue;
                 }

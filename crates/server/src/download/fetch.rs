@@ -13,6 +13,7 @@ use url::Url;
 use super::Got;
 use super::slot::{Slot, What, Wrong};
 use crate::client::{Client, Response, TRIES_MAX};
+use crate::stop::Stop;
 
 /// Bytes that count as getting on: after them the tries are counted anew.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -57,7 +58,7 @@ pub(crate) fn fetch(
                 if TRIES_MAX <= n_failed {
                     return Ok(Got::Missing(format!("{why}, {n_failed} times")));
                 }
-                Client::pause(n_failed);
+                client.pause(n_failed)?;
             }
         }
     }
@@ -115,7 +116,7 @@ fn attempt(
     if is_same && slot.tag().is_none() && told.tag.is_none() {
         return Ok(Attempt::Done(Got::Same));
     }
-    pour(response, told, slot, bytes_max, bar)
+    pour(response, client.stop(), told, slot, bytes_max, bar)
 }
 
 /// What an answer says of the file.
@@ -180,6 +181,7 @@ fn range(text: &str) -> Option<(u64, u64)> {
 /// Takes the bytes in. What arrived before a failure stays.
 fn pour(
     mut response: Response,
+    stop: &Stop,
     told: Told,
     slot: &mut Slot,
     bytes_max: u64,
@@ -195,6 +197,8 @@ fn pour(
     let mut block = vec![0; 128 << 10];
     let mut body = response.body_mut().as_reader();
     loop {
+        // What has arrived stays, and is gone on with.
+        stop.check()?;
         let n = match body.read(&mut block) {
             Ok(0) => break,
             Ok(n) => n,

@@ -203,6 +203,7 @@ fn sources() -> Value {
             "properties": {
                 "name": text(),
                 "state": text(),
+                "told": or_null(text()),
                 "heard": or_null(text()),
                 "lag_seconds": or_null(number()),
                 "error": or_null(noted("message")),

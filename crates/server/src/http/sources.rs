@@ -13,6 +13,7 @@ use super::caller::{Address, Caller};
 use super::error::{ApiError, invalid_parameter};
 use crate::app::App;
 use crate::sources::Standing;
+use crate::sources::appliance::by_hand;
 
 /// Dead letters of a page.
 const LETTERS_PAGE: usize = 20;
@@ -23,8 +24,16 @@ pub(crate) async fn list(State(app): State<App>, address: Address, headers: Head
         let caller = Caller::find(&app, address, &headers).await?;
         caller.may_admin()?;
         let now = app.now();
-        let sources = app.sources().all();
-        let list: Vec<Value> = sources.iter().map(|(name, s)| told(name, s, now)).collect();
+        let own = app.sources().all();
+        let by_hand = by_hand::told(app.store()).await?;
+        // One that this server copies too is as it is here.
+        let is_own = |name: &str| own.iter().any(|(own, _)| own == name);
+        let by_hand = by_hand.iter().filter(|(name, ..)| !is_own(name));
+        let mut list: Vec<Value> = own
+            .iter()
+            .map(|(name, s)| told(name, s, now, None))
+            .collect();
+        list.extend(by_hand.map(|(name, s, at)| told(name, s, now, Some(*at))));
         Ok(json_response(&json!({ "sources": list })))
     };
     answer.await.unwrap_or_else(ApiError::respond_json)
@@ -75,7 +84,8 @@ pub(crate) async fn dead_letters(
     answer.await.unwrap_or_else(ApiError::respond_json)
 }
 
-fn told(name: &str, standing: &Standing, now: At) -> Value {
+/// A source; one that another process works on is as that told at a time.
+fn told(name: &str, standing: &Standing, now: At, at: Option<At>) -> Value {
     let lag = standing.heard.map(|heard| now.secs_since(heard));
     let refusals: Vec<Value> = standing
         .refusals
@@ -85,6 +95,7 @@ fn told(name: &str, standing: &Standing, now: At) -> Value {
     json!({
         "name": name,
         "state": standing.state,
+        "told": at.map(iso),
         "heard": standing.heard.map(iso),
         "lag_seconds": lag,
         "error": standing.error.as_ref().map(|(at, error)| json!({ "at": iso(*at), "message": error })),

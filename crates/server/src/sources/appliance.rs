@@ -1,13 +1,15 @@
 //! An appliance, or another Debrief, that is copied: what is configured, and the copying that goes
 //! on by itself. `debrief pull` does the same once.
 
+pub(crate) mod by_hand;
 pub(crate) mod folder;
 mod memory;
 pub(crate) mod pull;
 mod recordings;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use debrief_report::parse_iso;
 use debrief_store::AccountId;
@@ -18,6 +20,7 @@ use url::Url;
 use self::pull::Pull;
 use crate::app::App;
 use crate::config::duration;
+use crate::stop::Stop;
 
 /// Whoever hands in the recordings of a copy.
 pub(crate) const ACCOUNT: AccountId = AccountId(-3);
@@ -135,28 +138,69 @@ fn since(text: &str) -> Option<i64> {
     secs.filter(|secs: &i64| 0 <= *secs)
 }
 
-/// Copies what is configured, each source on a thread of its own, until the program ends: whatever
-/// it is doing then goes on at the next start.
-pub(crate) fn start(app: &App, data: &Path, runtime: &Handle) -> std::io::Result<()> {
-    for settings in &app.config().source.appliance {
-        let (app, data, runtime) = (app.clone(), data.to_owned(), runtime.clone());
-        let settings = settings.clone();
-        std::thread::Builder::new()
-            .name("pull".into())
-            .spawn(move || follow(&app, &data, &settings, &runtime))?;
-    }
-    Ok(())
+/// How long the program waits at its end for what is being copied. It is asked between any two
+/// requests and pieces of an answer, and goes on at the next start wherever it was cut off.
+const END_WAIT: Duration = Duration::from_secs(5);
+/// How often it looks whether that is over.
+const END_LOOK: Duration = Duration::from_millis(10);
+
+/// What is being copied while the server runs, each source on a thread of its own.
+pub(crate) struct Copying {
+    stop: Stop,
+    threads: Vec<JoinHandle<()>>,
 }
 
-fn follow(app: &App, data: &Path, settings: &Settings, runtime: &Handle) {
+impl Copying {
+    /// Begins to copy what is configured.
+    pub(crate) fn start(app: &App, data: &Path, runtime: &Handle) -> std::io::Result<Copying> {
+        let mut copying = Copying {
+            stop: Stop::default(),
+            threads: Vec::new(),
+        };
+        for settings in &app.config().source.appliance {
+            let (app, data, runtime) = (app.clone(), data.to_owned(), runtime.clone());
+            let (settings, stop) = (settings.clone(), copying.stop.clone());
+            let thread = std::thread::Builder::new()
+                .name("pull".into())
+                .spawn(move || follow(&app, &data, &settings, &runtime, &stop))?;
+            copying.threads.push(thread);
+        }
+        Ok(copying)
+    }
+
+    /// Asks every thread to end, and waits for them, but not for ever.
+    pub(crate) async fn end(self) {
+        self.stop.ask();
+        let deadline = Instant::now() + END_WAIT;
+        for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                tokio::time::sleep(END_LOOK).await;
+            }
+            if !thread.is_finished() {
+                tracing::warn!("a source is cut off in the middle: its server does not answer");
+            } else if thread.join().is_err() {
+                tracing::error!("a source had ended before its time");
+            }
+        }
+    }
+}
+
+/// Copies one source until it is asked to stop.
+fn follow(app: &App, data: &Path, settings: &Settings, runtime: &Handle, stop: &Stop) {
     loop {
         // Opened for each round, so that `debrief pull` may come in between.
-        let round = Pull::open(app, data, settings, runtime).and_then(|mut pull| pull.round());
+        let pull = Pull::open(app, data, settings, runtime, stop);
+        let round = pull.and_then(|mut pull| pull.round());
+        if stop.check().is_err() {
+            return;
+        }
         if let Err(error) = round {
             pull::failed(app, &settings.name, &error);
             tracing::warn!("`{}` is not copied now: {error:#}", settings.name);
         }
-        std::thread::sleep(settings.every);
+        if stop.sleep(settings.every).is_err() {
+            return;
+        }
     }
 }
 

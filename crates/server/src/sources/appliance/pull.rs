@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::client::{Answered, Client};
 use crate::intake::{Intake, take_in};
 use crate::sources::{DEAD_LETTER_BYTES_MAX, bury};
+use crate::stop::Stop;
 
 /// Sessions asked for at once: an answer stays small, and little is repeated after a kill.
 const GROUP_SESSIONS_MAX: usize = 50;
@@ -104,7 +105,7 @@ pub(crate) struct Pull {
 }
 
 /// What a source is called among all sources.
-fn called(name: &str) -> String {
+pub(crate) fn called(name: &str) -> String {
     format!("appliance/{name}")
 }
 
@@ -123,11 +124,12 @@ impl Pull {
         data: &Path,
         settings: &Settings,
         runtime: &Handle,
+        stop: &Stop,
     ) -> anyhow::Result<Pull> {
         let source = called(&settings.name);
         let folder = Folder::open(data, &settings.name)?;
         let secret = &settings.client_secret_file;
-        let client = Client::new(&settings.url, &settings.client_id, secret)?;
+        let client = Client::new(&settings.url, &settings.client_id, secret)?.until(stop);
         let memory = runtime.block_on(Memory::load(app.store(), &source))?;
         Ok(Pull {
             app: app.clone(),
