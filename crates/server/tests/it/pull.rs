@@ -1,6 +1,7 @@
 //! `debrief pull`: a copy of another Debrief that is fed and killed, and of an appliance that
 //! knows nothing but the vendor's API.
 
+mod mutated;
 mod serving;
 
 use std::collections::BTreeMap;
@@ -403,7 +404,11 @@ struct Told {
     asked: Vec<(Instant, String)>,
     /// Answers to the next requests but tokens: a status and headers, half an answer, or silence.
     mishaps: Vec<&'static str>,
+    /// What becomes of the answer to a report, by its parameters.
+    mutate: Option<Box<Mutate>>,
 }
+
+type Mutate = dyn FnMut(&str, &mut Vec<u8>) + Send;
 
 struct Appliance {
     address: String,
@@ -495,6 +500,9 @@ fn answer(mut socket: TcpStream, told: &Mutex<Told>, namespace: &str) -> std::io
     let (head, mut body) = report(&told, &params, namespace);
     if mishap.is_some() {
         body.truncate(body.len() / 2);
+    }
+    if let Some(mutate) = &mut told.mutate {
+        mutate(&params, &mut body);
     }
     send(head, &body)
 }

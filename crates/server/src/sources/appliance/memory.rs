@@ -61,7 +61,7 @@ pub(super) struct Again {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Lacks {
-    /// Its end: it was running.
+    /// Its end: it was running, or was not given at all.
     End,
     /// A recording that could not be had.
     Recording,

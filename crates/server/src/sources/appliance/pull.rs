@@ -293,7 +293,11 @@ impl Pull {
             let is_short = listed.len() < LISTED_MAX / 4;
             let wanted = self.wanted(by, listed)?;
             for group in wanted.chunks(GROUP_SESSIONS_MAX) {
+                self.answered.clear();
                 self.group(group)?;
+                for session in group {
+                    self.missed(&session.lsid)?;
+                }
                 self.save()?;
             }
             if is_open {
@@ -443,6 +447,21 @@ impl Pull {
             }
         }
         self.save()
+    }
+
+    /// Notes a session that was listed, and not given when it was asked for: the cursor passes it,
+    /// so nothing else would bring it.
+    fn missed(&mut self, lsid: &str) -> anyhow::Result<()> {
+        let is_known = self.answered.contains(lsid) || self.agains.contains_key(lsid);
+        if is_known || AGAIN_MAX <= self.agains.len() {
+            return Ok(());
+        }
+        let again = Again {
+            lacks: Lacks::End,
+            since: self.app.now().secs(),
+            n_tries: 0,
+        };
+        self.again(lsid, Some(again))
     }
 
     /// Notes that the other side did not give a session.

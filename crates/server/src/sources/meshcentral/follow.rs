@@ -366,7 +366,8 @@ impl<'a> Following<'a> {
                     }
                 };
                 newest = newest.max(Some(heard.at));
-                match self.state.take(&heard, &self.source.rules, &self.devices) {
+                let (rules, devices) = (&self.source.rules, &self.devices);
+                match self.state.take(&heard, app.now(), rules, devices) {
                     Took::Again => {}
                     Took::Now {
                         events: more,

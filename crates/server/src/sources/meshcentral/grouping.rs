@@ -23,6 +23,10 @@ pub(super) const REMEMBER_SECS: i64 = 3_600;
 const HELP_SECS: i64 = 86_400;
 /// How far back events are asked for again, and so how long each is remembered.
 pub(super) const OVERLAP_SECS: i64 = 600;
+/// How far ahead of our clock the place in the stream may be. What happens now must be behind it by
+/// less than the overlap.
+const FUTURE_SECS_MAX: i64 = 300;
+const _: () = assert!(FUTURE_SECS_MAX < OVERLAP_SECS);
 /// After this long a relay whose end was never told is over.
 const RELAY_SECS_MAX: i64 = 7 * 86_400;
 /// Sessions remembered at once; beyond it the oldest are forgotten.
@@ -157,9 +161,18 @@ pub(super) enum Took {
 }
 
 impl State {
-    /// Takes in what was heard. Events are to come by their times, as far as that can be had.
-    pub(super) fn take(&mut self, heard: &Heard, rules: &Rules, devices: &Devices) -> Took {
+    /// Takes in what was heard. Events are to come by their times, as far as that can be had; one
+    /// of the future, of a server whose clock was wrong, must not shut out those until then.
+    pub(super) fn take(
+        &mut self,
+        heard: &Heard,
+        now: At,
+        rules: &Rules,
+        devices: &Devices,
+    ) -> Took {
         let at = heard.at.millis();
+        let latest = now.plus_secs(FUTURE_SECS_MAX);
+        self.cursor = self.cursor.map(|cursor| cursor.min(latest.millis()));
         if self.seen.insert(heard.id.clone(), at).is_some() {
             return Took::Again;
         }
@@ -170,8 +183,9 @@ impl State {
         {
             return Took::Again;
         }
-        let mut events = self.close_idle(heard.at, rules);
+        let mut events = self.close_idle(heard.at.min(latest), rules);
         let told = self.told(heard, rules, devices);
+        let at = at.min(latest.millis());
         self.cursor = Some(self.cursor.map_or(at, |cursor| cursor.max(at)));
         self.forget();
         let homeless = match told {

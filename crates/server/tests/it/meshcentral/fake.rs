@@ -34,6 +34,8 @@ const EVENTS_ASKED_MAX: usize = 200_000;
 struct Said {
     /// Events as JSON, newest first.
     events: Mutex<Vec<String>>,
+    /// What is told, once, to who has asked for events.
+    pushes: Mutex<Vec<String>>,
     /// Why nobody is let in.
     refusal: Mutex<Option<&'static str>>,
     /// How often a recording was asked for: none is ever there.
@@ -112,8 +114,14 @@ async fn talk(socket: TcpStream, said: Arc<Said>) {
             }
             _ => continue,
         };
-        if channel.send(Message::text(answer)).await.is_err() {
-            return;
+        let mut says = vec![answer];
+        if asked["action"] == "events" {
+            says.append(&mut said.pushes.lock().unwrap());
+        }
+        for text in says {
+            if channel.send(Message::text(text)).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -340,4 +348,107 @@ async fn more_events_than_can_be_asked_for_are_a_gap_that_is_said_for_good() {
                     2026-11-23T02:30:00+00:00 are missing";
     assert_eq!(error(&source), expected);
     assert_eq!(letters(&world).await[0].why, expected);
+}
+
+/// What a server says in a day: events, and answers about devices.
+fn real_messages() -> Vec<Value> {
+    let node = "node//kdpjq$4URFYCgNsSEIagWKtq1uhnTY84kKl2AT0GxRCfdpODpKytfRjSQUQj$0Uj";
+    let devices = json!([{ "_id": node, "name": "vm", "rname": "vm", "ip": "127.0.0.1",
+                           "osdesc": "Debian GNU/Linux 12 (bookworm)" }]);
+    let interface = json!([{ "address": "127.0.0.1", "mac": "00:00:00:00:00:00",
+                             "netmask": "255.0.0.0", "status": "up" }]);
+    let mut messages = vec![
+        json!({ "action": "meshes", "meshes": [{ "_id": "mesh//a", "name": "G1" }] }),
+        json!({ "action": "nodes", "nodes": { "mesh//a": devices } }),
+        json!({ "action": "getsysinfo", "nodeid": node,
+                "hardware": { "identifiers": { "bios_vendor": "x", "cpu_name": "y" } } }),
+        json!({ "action": "getnetworkinfo", "nodeid": node, "netif2": { "lo": interface } }),
+    ];
+    let events = [
+        EVENTS,
+        include_str!("../../fixtures/meshcentral/chat-desktop-note.jsonl"),
+        include_str!("../../fixtures/meshcentral/multiplex-two-users.jsonl"),
+    ];
+    for line in events.concat().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        messages.push(json!({ "action": "event", "event": event }));
+    }
+    messages
+}
+
+/// Puts something odd into one place of a value.
+fn mutate(value: &mut Value, dice: &mut fastrand::Rng) {
+    let odd = [
+        json!(null),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("\u{0}\u{202e}<&>".repeat(300)),
+        json!("+275760-09-13T00:00:00Z"),
+        json!([]),
+        json!([[null]]),
+        json!({ "": {} }),
+    ];
+    let inner: Option<&mut Value> = match value {
+        Value::Array(items) if !items.is_empty() => {
+            let n = dice.usize(..items.len());
+            items.get_mut(n)
+        }
+        Value::Object(members) if !members.is_empty() => {
+            let n = dice.usize(..members.len());
+            members.values_mut().nth(n)
+        }
+        _ => None,
+    };
+    match inner {
+        Some(inner) if dice.u8(0..4) != 0 => mutate(inner, dice),
+        _ => *value = odd[dice.usize(..odd.len())].clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_server_says_it_is_followed_to_the_last_word() {
+    let mut dice = fastrand::Rng::with_seed(crate::sender::seed());
+    let fake = Fake::start().await;
+    let mut pushes = Vec::new();
+    for _ in 0..60 {
+        for mut message in real_messages() {
+            mutate(&mut message, &mut dice);
+            let mut text = message.to_string();
+            // Some break off.
+            if dice.u8(0..10) == 0 {
+                let len = dice.usize(..text.len());
+                text.truncate(text.floor_char_boundary(len));
+            }
+            pushes.push(text);
+        }
+    }
+    let n_pushes = pushes.len();
+    // Then something real, of a relay that nothing spoke of.
+    let events = EVENTS.lines().take(2);
+    for line in events.map(|line| line.replace("5523bdb7105e", "4711471147114711")) {
+        pushes.push(format!("{{\"action\":\"event\",\"event\":{line}}}"));
+    }
+    *fake.said.pushes.lock().unwrap() = pushes;
+    let world = World::new().await;
+    let token = admin(&world).await;
+    let following = follow(&world, &fake.url, "");
+    let is_last_heard = async || {
+        let state = world.store.note(NAME, "state").await.unwrap();
+        state.is_some_and(|state| String::from_utf8_lossy(&state).contains("4711471147114711"))
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_last_heard().await {
+        assert!(!following.is_finished(), "it gave up");
+        assert!(std::time::Instant::now() < deadline, "never to its end");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let source = told(&world, &token, |source| source["state"] == "following").await;
+    following.abort();
+    println!("{n_pushes} messages: {source}");
+    assert!(0 < source["dead_letters"].as_u64().unwrap());
+    // Whatever came of it is a report.
+    let report = world.ask("start_time=0&duration=0").await;
+    assert!(roxmltree::Document::parse(report.text()).is_ok());
 }

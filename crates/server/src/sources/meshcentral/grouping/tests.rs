@@ -67,7 +67,7 @@ fn take_all(state: &mut State, messages: &[Value]) -> Vec<Event> {
         let Reading::Heard(heard) = read(message) else {
             continue;
         };
-        if let Took::Now { events: more, .. } = state.take(&heard, &rules(), &devices()) {
+        if let Took::Now { events: more, .. } = state.take(&heard, At::MAX, &rules(), &devices()) {
             events.extend(more);
         }
     }
@@ -246,7 +246,7 @@ fn every_message_of_a_real_server_is_understood() {
             Reading::PassedOver(_) => continue,
             Reading::Strange(why) => panic!("{why}: {message}"),
         };
-        match state.take(&heard, &rules(), &devices()) {
+        match state.take(&heard, At::MAX, &rules(), &devices()) {
             Took::Now { homeless: None, .. } => {}
             Took::Now { .. } => homeless.push(message["action"].clone()),
             Took::Again => panic!("{message}"),
@@ -349,7 +349,7 @@ fn a_note_after_the_end_is_taken_and_one_of_nowhere_is_homeless() {
     let Reading::Heard(heard) = read(&note) else {
         panic!()
     };
-    let took = State::default().take(&heard, &rules(), &devices());
+    let took = State::default().take(&heard, At::MAX, &rules(), &devices());
     assert!(matches!(took, Took::Now { homeless: Some(_), events } if events.is_empty()));
 }
 
@@ -402,6 +402,25 @@ fn messages_are_passed_over_knowingly_or_kept_aside() {
         "strange: `agentlog` with the message 999 is not known"
     );
     assert_eq!(reading(json!(7)), "strange: an event without an action");
+}
+
+#[test]
+fn a_message_of_the_future_does_not_shut_out_what_comes_until_then() {
+    let messages = lines(TERMINAL_FILES);
+    let mut first = messages[0].clone();
+    first["time"] = json!("2036-11-23T01:00:00.000Z");
+    first["msgArgs"][0] = json!("of-the-future");
+    let mut state = State::default();
+    let now = At::from_secs(1_795_399_110).unwrap();
+    let mut taken = |message: &Value| {
+        let Reading::Heard(heard) = read(message) else {
+            return true;
+        };
+        state.take(&heard, now, &rules(), &devices()) != Took::Again
+    };
+    assert!(taken(&first));
+    assert!(messages.iter().all(&mut taken));
+    assert!(!taken(&messages[0]));
 }
 
 /// A message with one field left out, or with another value.
