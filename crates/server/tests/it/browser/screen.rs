@@ -1,5 +1,10 @@
 //! The player of desktop recordings.
 
+use std::io::Write as _;
+
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
+
 use super::*;
 
 const DESKTOP: &[u8] = include_bytes!("../../fixtures/meshcentral/desktop.mcrec");
@@ -127,6 +132,125 @@ async fn a_desktop_plays_and_is_sought_in() {
     let file = browser.value("document.querySelector('a.button').href");
     let mut file = ureq::get(file.as_str().unwrap()).call().unwrap();
     assert!(file.body_mut().read_to_vec().unwrap() == DESKTOP);
+}
+
+/// A picture of one colour.
+fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
+    let row = [&[0][..], &colour.repeat(width as usize)].concat();
+    let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&row.repeat(height as usize)).unwrap();
+    let sides = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    let chunks = [
+        (b"IHDR", [&sides[..], &[8, 2, 0, 0, 0]].concat()),
+        (b"IDAT", packed.finish().unwrap()),
+        (b"IEND", Vec::new()),
+    ];
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, body) in chunks {
+        let mut crc = Crc::new();
+        crc.update(name);
+        crc.update(&body);
+        png.extend((body.len() as u32).to_be_bytes());
+        png.extend([&name[..], &body, &crc.sum().to_be_bytes()].concat());
+    }
+    png
+}
+
+/// A block with one command of the agent.
+fn command(millis: u64, name: u16, x: u16, y: u16, more: &[u8]) -> Vec<u8> {
+    let n_bytes = 8 + more.len() as u16;
+    let head = [name, n_bytes, x, y].map(u16::to_be_bytes);
+    block(2, 1, millis, &[head.as_flattened(), more].concat())
+}
+
+/// The colour of a dot.
+fn dot(browser: &Browser, x: u32, y: u32) -> Value {
+    browser.value(&format!(
+        "(() => {{
+            const copy = document.createElement('canvas');
+            [copy.width, copy.height] = [canvas.width, canvas.height];
+            copy.getContext('2d').drawImage(canvas, 0, 0);
+            return [...copy.getContext('2d').getImageData({x}, {y}, 1, 1).data].slice(0, 3);
+        }})()"
+    ))
+}
+
+const TILE: u16 = 3;
+const SIZE: u16 = 7;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_moment_is_the_same_picture_whichever_way_it_is_reached() {
+    let site = Site::open().await;
+    let browser = Browser::start();
+    let about = b"{\"magic\":\"MeshCentralRelaySession\",\"protocol\":2}";
+    let (red, blue) = (png(640, 480, [200, 0, 0]), png(320, 200, [0, 0, 200]));
+    let mut mcrec = [
+        block(1, 0, 1_000, about),
+        command(1_000, SIZE, 640, 480, b""),
+        command(1_000, TILE, 0, 0, &red),
+    ]
+    .concat();
+    // A small picture every tenth of a second, each in another place and colour.
+    for n in 1..150_u16 {
+        let colour = [0, n as u8, 100];
+        let (x, y) = (32 * (n % 20), 32 * (n / 20));
+        mcrec.extend(command(
+            1_000 + 100 * u64::from(n),
+            TILE,
+            x,
+            y,
+            &png(32, 32, colour),
+        ));
+    }
+    mcrec.extend(command(16_000, SIZE, 320, 200, b""));
+    mcrec.extend(command(16_000, TILE, 0, 0, &blue));
+    // An hour in which nothing happens.
+    mcrec.extend(command(3_616_000, TILE, 0, 0, &png(320, 200, [0, 99, 0])));
+    mcrec.extend(block(3, 0, 3_616_500, b"MeshCentralMCREC"));
+    let address = recorded(&site, "changes", &mcrec);
+    browser.look_on(Screen::Desk, Scheme::Light);
+    browser.open(&address);
+    browser.wait_for(IS_READY);
+    browser.wait_for(&format!("{WHOLE} === 3615500"));
+    let sides = |browser: &Browser| browser.value("[canvas.width, canvas.height]");
+    // Of the last moment, of one before the screen changed, and back and forth.
+    for millis in [15_500, 5_050, 14_999, 100, 3_000_000, 5_050, 5_150, 0] {
+        seek(&browser, millis);
+        let n = millis / 100;
+        if 15_000 <= millis {
+            assert_eq!(sides(&browser), json!([320, 200]));
+            assert_eq!(dot(&browser, 300, 100), json!([0, 0, 200]), "{millis}");
+            continue;
+        }
+        assert_eq!(sides(&browser), json!([640, 480]));
+        for (place, is_there) in [(1, 1 <= n), (50, 50 <= n), (51, 51 <= n), (149, 149 <= n)] {
+            let colour = if is_there {
+                [0, place, 100]
+            } else {
+                [200, 0, 0]
+            };
+            let (x, y) = (32 * (place % 20) + 16, 32 * (place / 20) + 16);
+            assert_eq!(dot(&browser, x, y), json!(colour), "{place} at {millis}");
+        }
+    }
+    // What lies together is fetched together.
+    let files = "performance.getEntriesByType('resource')\
+                 .filter(e => e.initiatorType === 'fetch').length";
+    let n_fetches = browser.value(files).as_u64().unwrap();
+    assert!(n_fetches < 20, "{n_fetches}");
+    // Played at its fastest, the hour is skipped.
+    browser.value("void (speed.value = '160')");
+    browser.click("#pauses");
+    seek(&browser, 12_000);
+    browser.click("#play");
+    browser.wait_for(&format!("{POSITION} === {WHOLE} && !drawing"));
+    assert_eq!(dot(&browser, 300, 100), json!([0, 99, 0]));
+    assert_eq!(
+        browser.value(SAID),
+        "Recorded 1 January 1970 at 00:00:01 UTC."
+    );
+    assert_eq!(browser.faults(), Vec::<String>::new());
+    browser.screenshot("screen-changes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
