@@ -1,5 +1,7 @@
 //! Following one server: connect, catch up, hear, and begin again when that breaks.
 
+mod recordings;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -12,13 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::tungstenite::Message;
 
+use self::recordings::Fetched;
 use super::client::{Channel, ClientError};
 use super::events::{Reading, read};
-use super::fetch::{FetchError, fetch};
-use super::grouping::{Devices, OVERLAP_SECS, State, Took, Wanted};
+use super::grouping::{Devices, OVERLAP_SECS, State, Took};
 use super::{ACCOUNT, Source, device};
 use crate::app::App;
-use crate::http::log_chain;
 use crate::sources::bury;
 
 /// The wait before the first new attempt; each is twice the one before.
@@ -46,12 +47,6 @@ const EVENTS_ASKED: [usize; 4] = [500, 5_000, 50_000, 200_000];
 const HEARD_MAX: usize = 10_000;
 /// Messages taken in with one commit.
 const COMMIT_MESSAGES_MAX: usize = 500;
-/// Attempts to fetch a recording before it is given up.
-const FETCHES_MAX: u32 = 20;
-/// The wait before the second attempt; each is twice the one before.
-const FETCH_AGAIN_MIN: Duration = Duration::from_secs(2);
-/// The longest wait before another attempt.
-const FETCH_AGAIN_MAX: Duration = Duration::from_secs(3_600);
 /// The note under which a source keeps its state.
 const STATE: &str = "state";
 
@@ -86,9 +81,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Nothing: following ends only by going wrong.
 enum Never {}
-
-/// What became of fetching a recording.
-type Fetched = (Wanted, Result<Vec<Event>, FetchError>);
 
 /// One connection, from its beginning to its end.
 struct Following<'a> {
@@ -426,67 +418,6 @@ impl<'a> Following<'a> {
         let state = serde_json::to_vec(&self.state).expect("texts, numbers and lists");
         app.store().put_note(name, STATE, Some(state)).await?;
         Ok(())
-    }
-
-    /// Begins to fetch a recording, one at a time.
-    fn fetch_next(&mut self) {
-        if !self.fetches.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let is_due = |wanted: &&Wanted| {
-            let again = self.fetch_again.get(&wanted.file);
-            again.is_none_or(|again| *again <= now)
-        };
-        let Some(wanted) = self.state.wanted.iter().find(is_due).cloned() else {
-            return;
-        };
-        let (app, server) = (self.app.clone(), self.source.server.clone());
-        self.fetches.spawn(async move {
-            let outcome = fetch(&app, &server, &wanted).await;
-            (wanted, outcome)
-        });
-    }
-
-    async fn fetched(
-        &mut self,
-        wanted: Wanted,
-        outcome: Result<Vec<Event>, FetchError>,
-    ) -> Result<(), ClientError> {
-        let (app, name) = (self.app, &self.source.name);
-        let is_it = |known: &Wanted| known.file == wanted.file;
-        let error = match outcome {
-            Ok(events) => {
-                self.state.wanted.retain(|known| !is_it(known));
-                self.fetch_again.remove(&wanted.file);
-                self.commit(events).await?;
-                app.sources()
-                    .update(name, |standing| standing.n_recordings += 1);
-                return Ok(());
-            }
-            Err(error) => error,
-        };
-        log_chain(&error);
-        app.sources().failed(
-            name,
-            app.now(),
-            format!("`{}`: {}", wanted.file, chain(&error)),
-        );
-        let n_failures = wanted.n_failures + 1;
-        if n_failures < FETCHES_MAX {
-            let wait = FETCH_AGAIN_MIN * 2u32.saturating_pow(wanted.n_failures).min(1 << 12);
-            let again = Instant::now() + wait.min(FETCH_AGAIN_MAX);
-            self.fetch_again.insert(wanted.file.clone(), again);
-            let mut known = self.state.wanted.iter_mut();
-            if let Some(known) = known.find(|known| is_it(known)) {
-                known.n_failures = n_failures;
-            }
-        } else {
-            self.state.wanted.retain(|known| !is_it(known));
-            let letter = serde_json::to_vec(&wanted).expect("texts and numbers");
-            bury(app, name, &chain(&error), &letter).await;
-        }
-        self.commit(Vec::new()).await
     }
 
     async fn send(&mut self, message: &Value) -> Result<(), ClientError> {
