@@ -224,7 +224,8 @@ document.addEventListener("keydown", (event) => {
   const isOn = (...names) => names.includes(event.target.id);
   // These keys mean something else on these controls.
   if (isOn("speed")) return;
-  if (event.key === " " && (isOn("play", "full", "pauses") || event.target.tagName === "A")) return;
+  const isOwn = isOn("play", "full", "pauses") || ["A", "SUMMARY"].includes(event.target.tagName);
+  if (event.key === " " && isOwn) return;
   const tenths = /^[0-9]$/.test(event.key) ? Number(event.key) : null;
   const act = tenths === null ? KEYS[event.key] : () => seek((recording.known * tenths) / 10);
   if (!act) return;

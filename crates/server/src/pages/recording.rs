@@ -104,7 +104,8 @@ pub fn screen(show: &Show) -> Page {
         noscript {
             p { "The player needs JavaScript; without it the recording can be downloaded." }
         }
-        p.hint {
+        details.hint {
+            summary { "What is shown, and keys" }
             "A desktop as MeshCentral recorded it, picture by picture; there is no sound. "
             "The ring is the representative's pointer, where the recording has it. Keys: "
             kbd { "Space" } " plays and pauses, " kbd { "←" } " " kbd { "→" } " five seconds, "

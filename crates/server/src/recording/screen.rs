@@ -358,8 +358,10 @@ impl Ending {
     fn sentence(&self, n_left_out: u32) -> Option<String> {
         let ending = match self {
             Ending::Whole => None,
-            Ending::BrokenOff { .. } => Some("The recording breaks off here."),
-            Ending::Damaged { .. } => Some("The recording is damaged from here on."),
+            Ending::BrokenOff { .. } => Some("The recording breaks off before its end."),
+            Ending::Damaged { .. } => {
+                Some("The recording is damaged: it is shown as far as it can be read.")
+            }
             Ending::TooLong => Some("The recording is too long to be shown to its end."),
         };
         let left_out = match n_left_out {

@@ -176,7 +176,7 @@ fn what_cannot_be_drawn_is_counted_and_said() {
         expect![[r#"
             {"form":"debrief-screen","version":1,"began":5000,"device":"vm","user":null}
             [100,"size",800,600]
-            {"millis":100,"ending":"broken off","left_out":9,"sentence":"The recording breaks off here. 9 pictures in it cannot be shown."}
+            {"millis":100,"ending":"broken off","left_out":9,"sentence":"The recording breaks off before its end. 9 pictures in it cannot be shown."}
         "#]],
     );
 }
@@ -206,9 +206,9 @@ fn something_else_is_damage_and_nothing_breaks_off_at_once() {
     check(
         &[about(), vec![9; 16]],
         expect![[r#"
-        {"form":"debrief-screen","version":1,"began":5000,"device":"vm","user":null}
-        {"millis":0,"ending":"damaged","left_out":0,"sentence":"The recording is damaged from here on."}
-    "#]],
+            {"form":"debrief-screen","version":1,"began":5000,"device":"vm","user":null}
+            {"millis":0,"ending":"damaged","left_out":0,"sentence":"The recording is damaged: it is shown as far as it can be read."}
+        "#]],
     );
     // A time that no calendar has is none.
     check(
@@ -222,7 +222,7 @@ fn something_else_is_damage_and_nothing_breaks_off_at_once() {
         &[],
         expect![[r#"
             {"form":"debrief-screen","version":1,"began":null,"device":null,"user":null}
-            {"millis":0,"ending":"broken off","left_out":0,"sentence":"The recording breaks off here."}
+            {"millis":0,"ending":"broken off","left_out":0,"sentence":"The recording breaks off before its end."}
         "#]],
     );
 }

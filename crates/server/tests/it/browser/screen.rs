@@ -283,7 +283,8 @@ async fn the_pointer_is_seen_and_damage_is_said() {
     seek(&browser, 2_000);
     let said = browser.value(SAID);
     let said = said.as_str().unwrap();
-    let expected = "The recording breaks off here. Pictures that are damaged are left out.";
+    let expected =
+        "The recording breaks off before its end. Pictures that are damaged are left out.";
     assert!(said.ends_with(expected), "{said}");
     assert!(500 < browser.value(LIT).as_u64().unwrap());
     assert_eq!(browser.faults(), Vec::<String>::new());
