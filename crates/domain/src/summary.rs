@@ -65,6 +65,36 @@ impl Summary {
         }
     }
 
+    /// Takes in what a later summary of the same session tells: as if its events had come after
+    /// those of this one.
+    pub fn merge(&mut self, later: &Summary) {
+        let earliest = |a: Option<At>, b: Option<At>| a.into_iter().chain(b).min();
+        self.started = earliest(self.started, later.started);
+        self.first = earliest(self.first, later.first);
+        self.last = self.last.max(later.last);
+        self.ended = self.ended.max(later.ended);
+        self.owners.extend(&later.owners);
+        for (gsnumber, (at, id)) in &later.joined {
+            if self
+                .joined
+                .get(gsnumber)
+                .is_none_or(|(known, _)| at < known)
+            {
+                self.joined.insert(*gsnumber, (*at, id.clone()));
+            }
+        }
+        for team in &later.teams {
+            if !self.teams.contains(team) {
+                self.teams.insert(team.clone());
+            }
+        }
+        if let Some((at, _)) = &later.site
+            && self.site.as_ref().is_none_or(|(known, _)| at < known)
+        {
+            self.site.clone_from(&later.site);
+        }
+    }
+
     /// When the session began: the earliest Session Start, or else the earliest event.
     pub fn start(&self) -> Option<At> {
         self.started.or(self.first)

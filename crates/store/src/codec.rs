@@ -3,10 +3,14 @@
 //! A released form may gain a tag, never change one. Events of one commit and session are kept
 //! one after the other, each with its length before it.
 
+mod encode;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use debrief_domain as d;
 use prost::Message;
+
+pub(crate) use encode::add_event;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, thiserror::Error)]
@@ -289,74 +293,7 @@ struct Team {
     issues: Vec<Name>,
 }
 
-/// One event as bytes, without its lsid: equal events have equal bytes.
-pub(crate) fn event_bytes(event: &d::Event) -> Vec<u8> {
-    let name = |id: &str, name: &Option<String>| Name {
-        id: id.into(),
-        name: name.clone(),
-        kind: None,
-    };
-    let (body, body_bytes) = match &event.body {
-        Some(d::Body::Text(text)) => (Some(text.clone()), None),
-        Some(d::Body::Bytes(bytes)) => (None, Some(bytes.clone())),
-        None => (None, None),
-    };
-    let wire = Event {
-        id: event.id.as_str().into(),
-        at: event.at.millis(),
-        kind: event.kind.number(),
-        performed_by: event.performed_by.as_ref().map(actor_out),
-        destination: event.destination.as_ref().map(actor_out),
-        body,
-        body_bytes,
-        filename: event.filename.clone(),
-        filesize: event.filesize,
-        files: event
-            .files
-            .iter()
-            .map(|file| File {
-                name: file.name.clone(),
-                size: file.size,
-            })
-            .collect(),
-        data: event
-            .data
-            .iter()
-            .map(|(name, value)| Pair {
-                name: name.clone(),
-                value: value.clone(),
-            })
-            .collect(),
-        system_information: event
-            .system_information
-            .iter()
-            .map(|category| Category {
-                name: category.name.clone(),
-                fields: category.fields.clone(),
-                rows: category
-                    .rows
-                    .iter()
-                    .map(|row| Row { cells: row.clone() })
-                    .collect(),
-            })
-            .collect(),
-        session: event.session.as_deref().map(session_out),
-        customer: event.customer.as_deref().map(customer_out),
-        representative: event.representative.as_deref().map(joined_out),
-        team: event
-            .team
-            .as_ref()
-            .map(|team| name(team.id.as_str(), &team.name)),
-        survey: event.survey.as_deref().map(survey_out),
-        recording: event.recording.map(|recording| Recording {
-            kind: recording_number(recording.kind),
-            instance: recording.instance,
-        }),
-    };
-    wire.encode_length_delimited_to_vec()
-}
-
-/// The events in bytes that [`event_bytes`] made, one after the other.
+/// The events in bytes that [`add_event`] made, one after the other.
 pub(crate) fn events(mut bytes: &[u8], lsid: &d::Lsid) -> Result<Vec<d::Event>, CodecError> {
     let mut events = Vec::new();
     while !bytes.is_empty() {
@@ -436,14 +373,6 @@ fn actor_number(kind: d::ActorKind) -> u32 {
     }
 }
 
-fn actor_out(actor: &d::Actor) -> Actor {
-    Actor {
-        kind: actor_number(actor.kind),
-        gsnumber: actor.gsnumber,
-        name: actor.name.clone(),
-    }
-}
-
 fn actor_in(wire: Actor) -> Option<d::Actor> {
     let kind = d::ActorKind::ALL
         .into_iter()
@@ -460,37 +389,6 @@ fn recording_number(kind: d::RecordingKind) -> u32 {
         d::RecordingKind::Session => 0,
         d::RecordingKind::ShowMyScreen => 1,
         d::RecordingKind::CommandShell => 2,
-    }
-}
-
-fn session_out(session: &d::SessionContext) -> Session {
-    let named = |named: &d::Named| Name {
-        id: named.id.clone(),
-        name: Some(named.name.clone()),
-        kind: None,
-    };
-    Session {
-        public_site: session.public_site.as_ref().map(|(id, name)| Name {
-            id: id.as_str().into(),
-            name: name.clone(),
-            kind: None,
-        }),
-        jumpoint: session.jumpoint.as_ref().map(named),
-        jump_group: session.jump_group.as_ref().map(|group| Name {
-            id: group.id.clone(),
-            name: Some(group.name.clone()),
-            kind: Some(group.kind.clone()),
-        }),
-        external_key: session.external_key.clone(),
-        custom_attributes: session
-            .custom_attributes
-            .iter()
-            .map(|attribute| CustomAttribute {
-                code_name: attribute.code_name.as_str().into(),
-                display_name: attribute.display_name.clone(),
-                value: attribute.value.clone(),
-            })
-            .collect(),
     }
 }
 
@@ -523,22 +421,6 @@ fn session_in(wire: Session) -> d::SessionContext {
     }
 }
 
-fn customer_out(customer: &d::Customer) -> Customer {
-    Customer {
-        gsnumber: customer.gsnumber,
-        username: customer.username.clone(),
-        public_ip: customer.public_ip.map(|ip| ip.to_string()),
-        private_ip: customer.private_ip.clone(),
-        hostname: customer.hostname.clone(),
-        os: customer.os.clone(),
-        name: customer.info.name.clone(),
-        company: customer.info.company.clone(),
-        company_code: customer.info.company_code.clone(),
-        issue: customer.info.issue.clone(),
-        details: customer.info.details.clone(),
-    }
-}
-
 fn customer_in(wire: Customer) -> d::Customer {
     d::Customer {
         gsnumber: wire.gsnumber,
@@ -554,23 +436,6 @@ fn customer_in(wire: Customer) -> d::Customer {
             issue: wire.issue,
             details: wire.details,
         },
-    }
-}
-
-fn joined_out(joined: &d::Joined) -> Joined {
-    Joined {
-        gsnumber: joined.gsnumber,
-        id: joined.id.as_str().into(),
-        username: joined.username.clone(),
-        public_display_name: joined.public_display_name.clone(),
-        private_display_name: joined.private_display_name.clone(),
-        display_number: joined.display_number.clone(),
-        public_ip: joined.public_ip.map(|ip| ip.to_string()),
-        private_ip: joined.private_ip.clone(),
-        hostname: joined.hostname.clone(),
-        os: joined.os.clone(),
-        support_teams: joined.support_teams.clone(),
-        invited: joined.invitation == d::Invitation::Invited,
     }
 }
 
@@ -592,22 +457,6 @@ fn joined_in(wire: Joined) -> Option<d::Joined> {
             false => d::Invitation::Regular,
         },
     })
-}
-
-fn survey_out(survey: &d::Survey) -> Survey {
-    let questions = survey.questions.iter();
-    Survey {
-        questions: questions
-            .map(|question| Question {
-                id: question.id.clone(),
-                kind: question.kind.clone(),
-                label: question.label.clone(),
-                name: question.name.clone(),
-                report_header: question.report_header.clone(),
-                answers: question.answers.clone(),
-            })
-            .collect(),
-    }
 }
 
 fn survey_in(wire: Survey) -> d::Survey {
@@ -844,3 +693,6 @@ fn directory_in(wire: Directory) -> Option<d::Directory> {
     }
     Some(directory)
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,6 +299,23 @@ proptest! {
     }
 
     #[test]
+    fn summaries_of_two_parts_merge_into_that_of_the_whole(
+        events in any_events(), split in any::<prop::sample::Index>(), again in any::<prop::sample::Index>()
+    ) {
+        let of = |events: &[Event]| {
+            let mut summary = Summary::default();
+            events.iter().for_each(|event| summary.absorb(event));
+            summary
+        };
+        let at = split.index(events.len());
+        // What was told before may be told again with what is new.
+        let later = [&events[again.index(at + 1).min(at)..at], &events[at..]].concat();
+        let mut summary = of(&events[..at]);
+        summary.merge(&of(&later));
+        prop_assert_eq!(summary, of(&events));
+    }
+
+    #[test]
     fn the_summary_says_what_the_fold_says(events in any_events(), split in any::<prop::sample::Index>()) {
         let mut summary = Summary::default();
         let at = split.index(events.len());

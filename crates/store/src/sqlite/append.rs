@@ -1,6 +1,8 @@
 //! Events in.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
 use debrief_domain::{At, Event, Lsid, RepId, SiteId, Summary, TeamId};
@@ -9,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{corrupt, refused_or_corrupt};
 use super::{Verdict, Writer, body};
-use crate::codec::{Facts, event_bytes};
+use crate::codec::{Facts, add_event};
 use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
 
 /// What the index is read by; a window by start has the even number, by end the odd one.
@@ -28,20 +30,24 @@ pub(super) mod name {
     pub(crate) const REP: i64 = 0;
     pub(crate) const TEAM: i64 = 1;
     pub(crate) const SITE: i64 = 2;
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 3;
 }
 
 /// Numbers of names, remembered until something is undone.
 #[derive(Default)]
-pub(super) struct Names(HashMap<(i64, String), i64>);
+pub(super) struct Names {
+    by_kind: [HashMap<String, i64>; name::KINDS],
+}
 
 impl Names {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.by_kind.iter_mut().for_each(HashMap::clear);
     }
 
     fn number(&mut self, db: &Connection, kind: i64, text: &str) -> rusqlite::Result<i64> {
-        let key = (kind, text.to_owned());
-        if let Some(number) = self.0.get(&key) {
+        let known = &mut self.by_kind[kind as usize];
+        if let Some(number) = known.get(text) {
             return Ok(*number);
         }
         let number = match known_name(db, kind, text)? {
@@ -52,7 +58,7 @@ impl Names {
                 db.last_insert_rowid()
             }
         };
-        self.0.insert(key, number);
+        known.insert(text.to_owned(), number);
         Ok(number)
     }
 }
@@ -64,7 +70,8 @@ pub(super) fn known_name(db: &Connection, kind: i64, text: &str) -> rusqlite::Re
         .optional()
 }
 
-/// What a session's index entries are made of.
+/// What a session's index entries are made of: equal standings, equal entries.
+#[derive(PartialEq)]
 pub(super) struct Standing<'a> {
     pub(super) start: i64,
     pub(super) ended: Option<i64>,
@@ -200,53 +207,76 @@ pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreErro
 /// A batch as the writer takes it: everything that needs no archive is done beforehand, for there
 /// is only one writer.
 pub(super) struct Prepared {
-    events: Vec<Event>,
-    encoded: Vec<Encoded>,
-    /// Places in the batch by session, sessions in order of first mention, events in order of
-    /// arrival.
-    sessions: Vec<Vec<usize>>,
+    /// In order of first mention.
+    sessions: Vec<Addition>,
 }
 
-/// An event as it is kept.
+/// What a batch has of one session.
+struct Addition {
+    lsid: Lsid,
+    /// In order of arrival.
+    events: Vec<Encoded>,
+    /// The events as they are kept, one after the other.
+    bytes: Vec<u8>,
+    /// What all of them tell. Those that are repeated told it before, so it does no harm that they
+    /// are in it.
+    summary: Summary,
+}
+
+/// An event of a batch.
 struct Encoded {
+    /// Its place in the batch.
+    event_idx: usize,
     id_hash: [u8; 16],
     digest: i64,
-    bytes: Vec<u8>,
+    /// Its place in the bytes.
+    bytes: Range<usize>,
 }
 
 /// Encodes a batch.
 pub(super) fn prepare(events: Vec<Event>) -> Prepared {
-    let mut order: HashMap<&Lsid, usize> = HashMap::new();
-    let mut sessions: Vec<Vec<usize>> = Vec::new();
-    for (event_idx, event) in events.iter().enumerate() {
-        let idx = *order.entry(&event.lsid).or_insert_with(|| {
-            sessions.push(Vec::new());
-            sessions.len() - 1
-        });
-        sessions[idx].push(event_idx);
+    let mut order: HashMap<Lsid, usize> = HashMap::new();
+    let mut sessions: Vec<Addition> = Vec::new();
+    for (event_idx, event) in events.into_iter().enumerate() {
+        let idx = match order.get(&event.lsid) {
+            Some(idx) => *idx,
+            None => {
+                order.insert(event.lsid.clone(), sessions.len());
+                sessions.push(Addition {
+                    lsid: event.lsid.clone(),
+                    events: Vec::new(),
+                    bytes: Vec::new(),
+                    summary: Summary::default(),
+                });
+                sessions.len() - 1
+            }
+        };
+        sessions[idx].add(event_idx, &event);
     }
-    let encoded = events.iter().map(encode).collect();
-    Prepared {
-        events,
-        encoded,
-        sessions,
-    }
+    Prepared { sessions }
 }
 
-fn encode(event: &Event) -> Encoded {
-    let bytes = event_bytes(event);
-    let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
-    let content = Sha256::new()
-        .chain_update(event.lsid.as_str())
-        .chain_update([0]);
-    let content: [u8; 32] = content.chain_update(&bytes).finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = content;
-    let mut id_hash = [0; 16];
-    id_hash.copy_from_slice(&hash[..16]);
-    Encoded {
-        id_hash,
-        digest: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        bytes,
+impl Addition {
+    fn add(&mut self, event_idx: usize, event: &Event) {
+        let begin = self.bytes.len();
+        add_event(&mut self.bytes, event);
+        let bytes = begin..self.bytes.len();
+        let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
+        let content = Sha256::new()
+            .chain_update(event.lsid.as_str())
+            .chain_update([0])
+            .chain_update(&self.bytes[bytes.clone()]);
+        let content: [u8; 32] = content.finalize().into();
+        let [a, b, c, d, e, f, g, h, ..] = content;
+        let mut id_hash = [0; 16];
+        id_hash.copy_from_slice(&hash[..16]);
+        self.summary.absorb(event);
+        self.events.push(Encoded {
+            event_idx,
+            id_hash,
+            digest: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            bytes,
+        });
     }
 }
 
@@ -263,15 +293,13 @@ pub(super) fn append(
         change: 0,
     };
     let mut conflicts = Vec::new();
-    let change_before = writer.change;
-    for session in &batch.sessions {
+    let moment = (now, writer.change + 1);
+    for addition in &batch.sessions {
         add(
             writer,
             account,
-            batch,
-            session,
-            now,
-            change_before + 1,
+            addition,
+            moment,
             &mut appended,
             &mut conflicts,
         )?;
@@ -287,73 +315,72 @@ pub(super) fn append(
     Ok((Verdict::Keep, Append::Done(appended)))
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "what a batch gathers is two of them"
-)]
 fn add(
     writer: &mut Writer<'_>,
     account: AccountId,
-    batch: &Prepared,
-    session: &[usize],
-    now: At,
-    change: i64,
+    addition: &Addition,
+    (now, change): (At, i64),
     appended: &mut Appended,
     conflicts: &mut Vec<Conflict>,
 ) -> Result<(), StoreError> {
-    let Some(first) = session.first().map(|idx| &batch.events[*idx]) else {
-        return Ok(());
-    };
-    let db = writer.db;
-    let row = row(db, &first.lsid)?;
+    let row = row(writer.db, &addition.lsid)?;
     if row.as_ref().is_some_and(|row| row.is_imported) {
         let kind = ConflictKind::SessionImported;
-        conflicts.extend(
-            session
-                .iter()
-                .map(|&event_idx| Conflict { event_idx, kind }),
-        );
+        conflicts.extend(addition.events.iter().map(|event| Conflict {
+            event_idx: event.event_idx,
+            kind,
+        }));
         return Ok(());
     }
-    let mut summary = match &row {
+    let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
+    let mut n_bytes = row.as_ref().map_or(0, |row| row.facts.n_bytes);
+    let mut fresh: Vec<&Encoded> = Vec::with_capacity(addition.events.len());
+    for event in &addition.events {
+        let kind = match know(writer, account, event).map_err(refused_or_corrupt)? {
+            Known::Fresh
+                if SESSION_EVENTS_MAX <= n_events
+                    || SESSION_BYTES_MAX < n_bytes + event.bytes.len() as u64 =>
+            {
+                ConflictKind::SessionFull
+            }
+            Known::Fresh => {
+                n_events += 1;
+                n_bytes += event.bytes.len() as u64;
+                fresh.push(event);
+                continue;
+            }
+            Known::Repeated => {
+                appended.repeated += 1;
+                continue;
+            }
+            Known::Taken => ConflictKind::IdTaken,
+        };
+        conflicts.push(Conflict {
+            event_idx: event.event_idx,
+            kind,
+        });
+    }
+    appended.fresh += fresh.len() as u64;
+    if fresh.is_empty() || !conflicts.is_empty() {
+        return Ok(());
+    }
+    let before = match &row {
         Some(row) => row.facts.summary().map_err(corrupt)?,
         None => Summary::default(),
     };
-    let before = summary.clone();
-    let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
-    let mut n_bytes = row.as_ref().map_or(0, |row| row.facts.n_bytes);
-    let mut bytes = Vec::new();
-    for &event_idx in session {
-        let encoded = &batch.encoded[event_idx];
-        match know(writer, account, encoded).map_err(refused_or_corrupt)? {
-            Known::Fresh
-                if SESSION_EVENTS_MAX <= n_events
-                    || SESSION_BYTES_MAX < n_bytes + encoded.bytes.len() as u64 =>
-            {
-                conflicts.push(Conflict {
-                    event_idx,
-                    kind: ConflictKind::SessionFull,
-                });
-            }
-            Known::Fresh => {
-                appended.fresh += 1;
-                n_events += 1;
-                n_bytes += encoded.bytes.len() as u64;
-                summary.absorb(&batch.events[event_idx]);
-                bytes.extend_from_slice(&encoded.bytes);
-            }
-            Known::Repeated => appended.repeated += 1,
-            Known::Taken => conflicts.push(Conflict {
-                event_idx,
-                kind: ConflictKind::IdTaken,
-            }),
-        }
-    }
-    if bytes.is_empty() || !conflicts.is_empty() {
-        return Ok(());
-    }
+    let mut summary = before.clone();
+    summary.merge(&addition.summary);
+    let bytes: Cow<'_, [u8]> = if fresh.len() == addition.events.len() {
+        Cow::Borrowed(&addition.bytes)
+    } else {
+        let parts = fresh.iter();
+        let parts: Vec<&[u8]> = parts
+            .map(|event| &addition.bytes[event.bytes.clone()])
+            .collect();
+        Cow::Owned(parts.concat())
+    };
     let grown = Grown {
-        lsid: &first.lsid,
+        lsid: &addition.lsid,
         row,
         before,
         summary,
@@ -403,18 +430,21 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     let facts = Facts::of_summary(&grown.summary, grown.n_events, grown.n_bytes).bytes();
     let site_before = grown.before.site_id();
     let site = grown.summary.site_id();
-    let after = standing(&grown.summary, &site, start, ended).picks(db, &mut writer.known.names)?;
-    let (place, lseq, before) = match &grown.row {
-        Some(row) => {
-            let standing = standing(&grown.before, &site_before, row.start, row.ended);
-            (
-                row.place,
-                row.lseq,
-                standing.picks(db, &mut writer.known.names)?,
-            )
-        }
-        None => (new_place(db, start)?, writer.next_lseq(), BTreeSet::new()),
+    let after = standing(&grown.summary, &site, start, ended);
+    let before = grown
+        .row
+        .as_ref()
+        .map(|row| standing(&grown.before, &site_before, row.start, row.ended));
+    let (place, lseq) = match &grown.row {
+        Some(row) => (row.place, row.lseq),
+        None => (new_place(db, start)?, writer.next_lseq()),
     };
+    if before.as_ref() != Some(&after) {
+        let names = &mut writer.known.names;
+        let after = after.picks(db, names)?;
+        let before = before.map_or(Ok(BTreeSet::new()), |before| before.picks(db, names))?;
+        move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
+    }
     db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, 0, ?2, ?3)")?
         .execute(params![
             place,
@@ -449,7 +479,7 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
         && ended.is_none()
     {
         // It goes on: it was in no list of closed sessions, and is in none.
-        return move_picks(db, &before, &after, (lseq, lseq), place, grown.change);
+        return Ok(());
     }
     if grown.row.is_some() {
         body::drop(db, place)?;
@@ -459,7 +489,7 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
         None => "DELETE FROM unsealed WHERE place = ?1",
     };
     db.prepare_cached(mark)?.execute([place])?;
-    move_picks(db, &before, &after, (lseq, lseq), place, grown.change)
+    Ok(())
 }
 
 /// Brings a session's row up to date. Columns that indexes are made of are only written when they
