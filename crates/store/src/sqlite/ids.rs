@@ -6,14 +6,21 @@
 //! the key space is sorted in at once. What is in memory can be read again from the rows, and is
 //! when another process has written to the archive.
 
+mod filter;
+
 use std::collections::HashMap;
 
+use filter::Filter;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Ids in memory from which on they are sorted into the table.
 const UNSORTED_IDS_MAX: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
 /// Ids sorted in by one commit, unless more have come.
 const SORT_IDS_MIN: usize = if cfg!(test) { 256 } else { 4 << 10 };
+/// Ids sorted in by one statement: what a statement costs by itself is as much as a few rows.
+const SORT_ROWS_MAX: usize = 32;
+/// Columns of the table of sorted ids.
+const EVENT_ID_COLUMNS: usize = 3;
 /// Bytes of an id in a row.
 const ID_BYTES: usize = 32;
 
@@ -25,6 +32,8 @@ pub(super) type Key = (i64, [u8; 16]);
 pub(super) struct Ids {
     /// Not yet sorted into the table, or just so; each with the digest of its event.
     unsorted: HashMap<Key, i64>,
+    /// Which ids may be in the table.
+    sorted: Filter,
     /// The commit up to which rows have been read; none before the first transaction.
     read_to: Option<i64>,
     /// Ids of the open transaction, in order.
@@ -54,6 +63,7 @@ impl Ids {
             return Ok(());
         }
         // Somebody else has written, or this is the first transaction.
+        self.sorted = Filter::default();
         let mut statement = db.prepare_cached("SELECT ids FROM event_id_run WHERE ?1 < change")?;
         let mut rows = statement.query([self.read_to.unwrap_or(-1)])?;
         while let Some(row) = rows.next()? {
@@ -87,10 +97,13 @@ impl Ids {
         if let Some(known) = self.unsorted.get(&key) {
             return Ok(Some(*known));
         }
-        let known = db
-            .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
-            .query_row(params![key.0, key.1], |row| row.get(0))
-            .optional()?;
+        let known = if self.sorted.may_have(&key) {
+            db.prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
+                .query_row(params![key.0, key.1], |row| row.get(0))
+                .optional()?
+        } else {
+            None
+        };
         if known.is_none() {
             self.unsorted.insert(key, digest);
             self.fresh.push((key, digest));
@@ -120,6 +133,9 @@ impl Ids {
             });
         }
         self.sort_some(db)?;
+        if !self.fresh.is_empty() {
+            self.sorted.learn(db, self.fresh.len())?;
+        }
         self.read_to = Some(change);
         Ok(())
     }
@@ -131,13 +147,24 @@ impl Ids {
         };
         // Faster than they come, or there would be no end to it.
         let n = SORT_IDS_MIN.max(2 * self.fresh.len());
+        let n = n.next_multiple_of(SORT_ROWS_MAX);
         let end = sorting.keys.len().min(sorting.n_done + n);
-        let mut insert =
-            db.prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
-        for key in &sorting.keys[sorting.n_done..end] {
-            if let Some(digest) = self.unsorted.get(key) {
-                insert.execute(params![key.0, key.1, digest])?;
+        let rows: Vec<(Key, i64)> = sorting.keys[sorting.n_done..end]
+            .iter()
+            .filter_map(|key| Some((*key, *self.unsorted.get(key)?)))
+            .collect();
+        for rows in rows.chunks(SORT_ROWS_MAX) {
+            let values = vec!["(?, ?, ?)"; rows.len()].join(", ");
+            let insert = format!("INSERT INTO event_id VALUES {values} ON CONFLICT DO NOTHING");
+            let mut insert = db.prepare_cached(&insert)?;
+            for (row_idx, (key, digest)) in rows.iter().enumerate() {
+                let first = row_idx * EVENT_ID_COLUMNS + 1;
+                insert.raw_bind_parameter(first, key.0)?;
+                insert.raw_bind_parameter(first + 1, key.1)?;
+                insert.raw_bind_parameter(first + 2, digest)?;
+                self.sorted.add(key);
             }
+            insert.raw_execute()?;
         }
         sorting.n_done = end;
         if end < sorting.keys.len() {
