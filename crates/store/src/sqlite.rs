@@ -174,6 +174,8 @@ struct Writer<'c> {
     /// The last commit's number; a call that changes anything takes the next.
     change: i64,
     lseq: i64,
+    /// Calls so far that change nothing a token depends on.
+    n_beside_tokens: usize,
     known: &'c mut Known,
 }
 
@@ -240,11 +242,13 @@ impl Sqlite {
         let mut threads = Vec::new();
         let pending = Arc::clone(&accesses);
         let known = Known::new(&segments);
+        let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
+        let carried = Arc::clone(&grants);
         threads.push(spawn(
             "store-writer",
             Box::new(move || {
                 let _ends = AbortOnPanic;
-                write_all(&db, &write_calls, &pending, known);
+                write_all(&db, &write_calls, &pending, &carried, known);
             }),
         )?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
@@ -269,13 +273,13 @@ impl Sqlite {
             threads,
             accesses,
             directory: Arc::default(),
-            grants: Arc::new(grants::Grants::new(&directory.join(open::FILE))),
             segments,
             turns: Arc::new(Turns {
                 n_pages: AtomicU64::new(0),
                 turn: Mutex::new(()),
                 waiting: scan_calls,
             }),
+            grants,
         })
     }
 
@@ -377,17 +381,23 @@ impl Drop for AbortOnPanic {
 }
 
 /// The writer's loop: one group of calls, one commit, until no caller is left.
-fn write_all(db: &Connection, calls: &Receiver<WriteCall>, accesses: &Accesses, mut known: Known) {
+fn write_all(
+    db: &Connection,
+    calls: &Receiver<WriteCall>,
+    accesses: &Accesses,
+    grants: &grants::Grants,
+    mut known: Known,
+) {
     loop {
         match calls.recv_timeout(ACCESS_FLUSH) {
-            Waited::Got(first) => write_group(db, Some(first), calls, accesses, &mut known),
+            Waited::Got(first) => write_group(db, Some(first), calls, accesses, grants, &mut known),
             Waited::Timeout if accesses.any.load(Ordering::Relaxed) => {
-                write_group(db, None, calls, accesses, &mut known);
+                write_group(db, None, calls, accesses, grants, &mut known);
             }
             Waited::Timeout => {}
             Waited::Closed => {
                 if accesses.any.load(Ordering::Relaxed) {
-                    write_group(db, None, calls, accesses, &mut known);
+                    write_group(db, None, calls, accesses, grants, &mut known);
                 }
                 return;
             }
@@ -400,12 +410,24 @@ fn write_group(
     first: Option<WriteCall>,
     calls: &Receiver<WriteCall>,
     accesses: &Accesses,
+    grants: &grants::Grants,
     known: &mut Known,
 ) {
     let mut acknowledgements = Vec::new();
-    let result = run_group(db, first, calls, accesses, known, &mut acknowledgements);
+    let result = run_group(
+        db,
+        first,
+        calls,
+        accesses,
+        grants,
+        known,
+        &mut acknowledgements,
+    );
     match &result {
-        Ok(()) => accesses.forget_written(),
+        Ok(before) => {
+            accesses.forget_written();
+            grants.carry(*before);
+        }
         Err(_) => accesses.keep(),
     }
     if result.is_err() {
@@ -415,21 +437,23 @@ fn write_group(
     }
     for acknowledge in acknowledgements {
         let outcome = match &result {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => Err(error.for_each()),
         };
         (acknowledge.tell)(outcome);
     }
 }
 
+/// Gives the archive's state before the commit, if that left alone what tokens depend on.
 fn run_group(
     db: &Connection,
     first: Option<WriteCall>,
     calls: &Receiver<WriteCall>,
     accesses: &Accesses,
+    grants: &grants::Grants,
     known: &mut Known,
     acknowledgements: &mut Vec<Acknowledge>,
-) -> Result<(), error::GroupError> {
+) -> Result<Option<grants::Stamp>, error::GroupError> {
     let begun = db.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
         let change = upkeep::counter(db, "change")?;
         let lseq = upkeep::counter(db, "lseq")?;
@@ -448,10 +472,12 @@ fn run_group(
             return Err(error);
         }
     };
+    let before = grants.stamp();
     let mut writer = Writer {
         db,
         change,
         lseq,
+        n_beside_tokens: 0,
         known,
     };
     let mut next = first;
@@ -465,6 +491,7 @@ fn run_group(
         };
     }
     let (change_after, lseq_after) = (writer.change, writer.lseq);
+    let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
     let mut finish = || {
         upkeep::write_accesses(db, accesses)?;
         writer.known.ids.finish(db, change_after)?;
@@ -480,7 +507,8 @@ fn run_group(
     };
     finish().map_err(|error| error::GroupError::new(error, Doing::Work))?;
     db.execute_batch("COMMIT")
-        .map_err(|error| error::GroupError::new(error, Doing::Commit))
+        .map_err(|error| error::GroupError::new(error, Doing::Commit))?;
+    Ok(before.filter(|_| leaves_tokens))
 }
 
 fn run_call(

@@ -287,6 +287,7 @@ pub(super) fn append(
     batch: &Prepared,
     now: At,
 ) -> Result<(Verdict, Append), StoreError> {
+    writer.n_beside_tokens += 1;
     let mut appended = Appended {
         fresh: 0,
         repeated: 0,

@@ -4,6 +4,9 @@
 //! archive that ends in `-shm` (its format document, section 2.1.1). While the header is as it was
 //! when a token was looked up, looking again would give the same answer: so a disabled account is
 //! shut out at once, whoever disabled it.
+//!
+//! Commits of our own that add nothing but events do not count, or else nothing would be remembered
+//! while events come in.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,10 +22,20 @@ use crate::{Grant, TokenHash};
 const TOKENS_REMEMBERED_MAX: usize = 1_000;
 /// Bytes of the header, of which there are two copies.
 const HEADER_BYTES: usize = 48;
+/// Where the header counts commits: `iChange`, in the machine's own order of bytes.
+const COMMITS_AT: usize = 8;
 
 /// The header as it was read: equal stamps, equal archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp([u8; HEADER_BYTES]);
+
+impl Stamp {
+    /// The number of commits, which begins anew after 2^32 of them.
+    fn n_commits(&self) -> Option<u32> {
+        let count = self.0[COMMITS_AT..].first_chunk()?;
+        Some(u32::from_ne_bytes(*count))
+    }
+}
 
 /// Tokens and what they open.
 pub(super) struct Grants {
@@ -71,10 +84,28 @@ impl Grants {
         let (Some(stamp), Ok(mut known)) = (stamp, self.known.lock()) else {
             return;
         };
+        if known.stamp != Some(stamp) && known.stamp.is_some() && known.stamp == self.stamp() {
+            // Looked up before the last commit. What is known is newer, and will be again.
+            return;
+        }
         if known.stamp != Some(stamp) || TOKENS_REMEMBERED_MAX <= known.by_token.len() {
             known.by_token.clear();
             known.stamp = Some(stamp);
         }
         known.by_token.insert(token, (grant.clone(), expires));
+    }
+    /// After a commit of our own that changed nothing a token depends on: what was known before it
+    /// is known still. `before` was taken inside the transaction, when nobody else could commit.
+    pub(super) fn carry(&self, before: Option<Stamp>) {
+        let (Some(before), Some(after)) = (before, self.stamp()) else {
+            return;
+        };
+        let is_ours_alone = before.n_commits().map(|n| n.wrapping_add(1)) == after.n_commits();
+        if let Ok(mut known) = self.known.lock()
+            && is_ours_alone
+            && known.stamp == Some(before)
+        {
+            known.stamp = Some(after);
+        }
     }
 }

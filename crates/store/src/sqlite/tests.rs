@@ -238,6 +238,40 @@ async fn a_remembered_token_ends_at_once_whoever_ends_it() {
 }
 
 #[tokio::test]
+async fn a_token_stays_remembered_over_our_own_events_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let ours = Sqlite::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    let now = At::from_secs(1).unwrap();
+    let new = conformance::new_account("a");
+    let account = ours.create_account(new).await.unwrap().unwrap();
+    let token = TokenHash([7; 32]);
+    let expires = At::from_secs(100).unwrap();
+    let issued = ours.issue_token(account.clone(), token, now, expires).await;
+    assert!(issued.unwrap());
+    let events = |lsid| session(lsid, 0, Some(5), "1", "2", "1");
+    let is_remembered = || ours.grants.get(&token, now).is_some();
+
+    assert!(!is_remembered());
+    assert!(ours.grant(token, now).await.unwrap().is_some());
+    for lsid in ["a", "b", "c"] {
+        ours.append(AccountId(1), events(lsid), now).await.unwrap();
+        assert!(is_remembered(), "{lsid}");
+    }
+    append(&other_process, events("d")).await;
+    assert!(!is_remembered(), "what another process does is not known");
+    assert!(ours.grant(token, now).await.unwrap().is_some());
+    append(&other_process, events("e")).await;
+    ours.append(AccountId(1), events("f"), now).await.unwrap();
+    assert!(!is_remembered(), "nor is it when our own events follow");
+    assert!(ours.grant(token, now).await.unwrap().is_some());
+    ours.renew_secret("a".into(), [2; 32]).await.unwrap();
+    ours.append(AccountId(1), events("g"), now).await.unwrap();
+    assert!(!is_remembered());
+    assert!(ours.grant(token, now).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn ids_are_known_for_ever_however_they_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let event = |session: u32, n: u32| {
