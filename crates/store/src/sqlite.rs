@@ -54,7 +54,7 @@ const SCANNERS: usize = 2;
 /// Pages of reports after another call during which reports take turns, page by page.
 const TURN_PAGES: u64 = 64;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
-const PREPARE_EVENTS_INLINE: usize = 64;
+const PREPARE_EVENTS_INLINE: usize = 256;
 /// The longest time an entry of the access log waits for its commit.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 /// Entries of the access log that may wait.
@@ -537,15 +537,21 @@ fn run_call(
 
 impl Backend for Sqlite {
     fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
-        if events.len() <= PREPARE_EVENTS_INLINE {
-            let batch = append::prepare(events);
-            return self.write(move |writer| append::append(writer, account, &batch, now));
-        }
         Box::pin(async move {
-            let batch = tokio::task::spawn_blocking(move || append::prepare(events)).await;
-            let batch = batch.map_err(|_| StoreError::refused("the batch was given up"))?;
-            self.write(move |writer| append::append(writer, account, &batch, now))
-                .await
+            let batch = if events.len() <= PREPARE_EVENTS_INLINE {
+                append::prepare(events)
+            } else {
+                tokio::task::spawn_blocking(move || append::prepare(events))
+                    .await
+                    .map_err(|_| StoreError::refused("the batch was given up"))?
+            };
+            let written = self.write(move |writer| {
+                let (verdict, answer) = append::append(writer, account, &batch, now)?;
+                // The batch is handed back: to take it apart is not the writer's work.
+                Ok((verdict, (answer, batch)))
+            });
+            let (answer, _batch) = written.await?;
+            Ok(answer)
         })
     }
 

@@ -7,11 +7,14 @@
 //! when another process has written to the archive.
 
 mod filter;
+mod spread;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use filter::Filter;
 use rusqlite::{Connection, OptionalExtension, params};
+use spread::Spread;
 
 /// Ids in memory from which on they are sorted into the table.
 const UNSORTED_IDS_MAX: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
@@ -31,7 +34,7 @@ pub(super) type Key = (i64, [u8; 16]);
 #[derive(Default)]
 pub(super) struct Ids {
     /// Not yet sorted into the table, or just so; each with the digest of its event.
-    unsorted: HashMap<Key, i64>,
+    unsorted: HashMap<Key, i64, Spread>,
     /// Which ids may be in the table.
     sorted: Filter,
     /// The commit up to which rows have been read; none before the first transaction.
@@ -94,21 +97,22 @@ impl Ids {
         key: Key,
         digest: i64,
     ) -> rusqlite::Result<Option<i64>> {
-        if let Some(known) = self.unsorted.get(&key) {
-            return Ok(Some(*known));
-        }
-        let known = if self.sorted.may_have(&key) {
-            db.prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
-                .query_row(params![key.0, key.1], |row| row.get(0))
-                .optional()?
-        } else {
-            None
+        let new = match self.unsorted.entry(key) {
+            Entry::Occupied(known) => return Ok(Some(*known.get())),
+            Entry::Vacant(new) => new,
         };
-        if known.is_none() {
-            self.unsorted.insert(key, digest);
-            self.fresh.push((key, digest));
+        if self.sorted.may_have(&key) {
+            let known = db
+                .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
+                .query_row(params![key.0, key.1], |row| row.get(0))
+                .optional()?;
+            if known.is_some() {
+                return Ok(known);
+            }
         }
-        Ok(known)
+        new.insert(digest);
+        self.fresh.push((key, digest));
+        Ok(None)
     }
 
     /// Writes the ids of the transaction, as those of this commit, and sorts some others in.
