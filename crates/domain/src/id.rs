@@ -33,7 +33,8 @@ fn check(
     if text.is_empty() {
         return Err(InvalidId::Empty);
     }
-    if text.chars().nth(max).is_some() {
+    // No text has more characters than bytes.
+    if max < text.len() && text.chars().nth(max).is_some() {
         return Err(InvalidId::Long { max });
     }
     match text.chars().find(|&c| !takes(c)) {

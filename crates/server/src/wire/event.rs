@@ -289,32 +289,37 @@ fn check_meaning(object: &Map<String, Value>, faults: &mut Vec<Fault>) {
     }
 }
 
+const NO_MOMENT: &str = "is not RFC 3339 with an offset, such as 2026-11-23T10:15:30.250Z, nor UNIX \
+                         seconds";
+const OTHER_ERA: &str = "lies before 1970 or after the year 9999";
+
 /// A moment: RFC 3339 with an offset, or UNIX seconds, kept to the millisecond.
 pub(crate) fn time(value: &Value) -> Result<At, String> {
-    const EXPECTED: &str = "is not RFC 3339 with an offset, such as 2026-11-23T10:15:30.250Z, nor \
-                            UNIX seconds";
-    let range = |_| "lies before 1970 or after the year 9999".to_owned();
     match value {
-        Value::String(text) => {
-            let timestamp: jiff::Timestamp = text.parse().map_err(|_| EXPECTED.to_owned())?;
-            // RFC 9557 suffixes say more than an offset; they are not asked for.
-            if text.contains('[') {
-                return Err(EXPECTED.into());
-            }
-            At::from_millis(timestamp.as_millisecond()).map_err(range)
-        }
-        Value::Number(number) => {
-            if let Some(secs) = number.as_i64() {
-                return At::from_secs(secs).map_err(range);
-            }
-            let secs = number.as_f64().ok_or(EXPECTED)?;
-            if !(0.0..1e12).contains(&secs) {
-                return Err("lies before 1970 or after the year 9999".into());
-            }
-            At::from_millis((secs * 1000.0).round() as i64).map_err(range)
-        }
-        _ => Err(EXPECTED.into()),
+        Value::String(text) => moment(text),
+        Value::Number(number) => match number.as_i64() {
+            Some(secs) => At::from_secs(secs).map_err(|_| OTHER_ERA),
+            None => fraction(number.as_f64().ok_or(NO_MOMENT)?),
+        },
+        _ => Err(NO_MOMENT),
     }
+    .map_err(str::to_owned)
+}
+
+fn moment(text: &str) -> Result<At, &'static str> {
+    let timestamp: jiff::Timestamp = text.parse().map_err(|_| NO_MOMENT)?;
+    // RFC 9557 suffixes say more than an offset; they are not asked for.
+    if text.contains('[') {
+        return Err(NO_MOMENT);
+    }
+    At::from_millis(timestamp.as_millisecond()).map_err(|_| OTHER_ERA)
+}
+
+fn fraction(secs: f64) -> Result<At, &'static str> {
+    if !(0.0..1e12).contains(&secs) {
+        return Err(OTHER_ERA);
+    }
+    At::from_millis((secs * 1000.0).round() as i64).map_err(|_| OTHER_ERA)
 }
 
 /// A public address, with or without a port; none where it says that it is not known.

@@ -22,17 +22,20 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{address, base64, time};
+use super::{address, base64, fraction, moment};
 use crate::wire::shape::{PAIR_NAME_CHARS_MAX, PAIR_VALUE_BYTES_MAX};
 
 /// The event that a JSON text tells of; none where [`super::parse`] must look at it.
 pub(crate) fn parse(text: &[u8]) -> Option<Event> {
-    serde_json::from_slice::<Object<EventIn>>(text)
+    // Looked at once as a whole, no text in it need be looked at again.
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str::<Object<EventIn>>(text)
         .ok()?
         .0
         .event()
 }
 
+/// What few events have is in boxes: the rest moves faster.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventIn {
@@ -49,9 +52,9 @@ struct EventIn {
     files: Option<List<Object<FileIn>, EVENT_FILES_MAX>>,
     data: Option<Pairs>,
     system_information: Option<List<Object<CategoryIn>, CATEGORIES_MAX>>,
-    session: Option<Object<SessionIn>>,
-    customer: Option<Object<CustomerIn>>,
-    representative: Option<Object<JoinedIn>>,
+    session: Option<Box<Object<SessionIn>>>,
+    customer: Option<Box<Object<CustomerIn>>>,
+    representative: Option<Box<Object<JoinedIn>>>,
     team: Option<Object<Reference<TeamId>>>,
     survey: Option<Object<SurveyIn>>,
     recording: Option<Object<RecordingIn>>,
@@ -514,9 +517,30 @@ struct Time(At);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
-        // The one value that may be a text or a number; both are short.
-        let value = serde_json::Value::deserialize(deserializer)?;
-        time(&value).map(Time).map_err(|_| other())
+        deserializer.deserialize_any(TimeVisitor)
+    }
+}
+
+struct TimeVisitor;
+
+impl Visitor<'_> for TimeVisitor {
+    type Value = Time;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a moment")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
+        moment(text).map(Time).map_err(|_| other())
+    }
+
+    fn visit_u64<E: Error>(self, secs: u64) -> Result<Time, E> {
+        let secs = i64::try_from(secs).map_err(|_| other())?;
+        At::from_secs(secs).map(Time).map_err(|_| other())
+    }
+
+    fn visit_f64<E: Error>(self, secs: f64) -> Result<Time, E> {
+        fraction(secs).map(Time).map_err(|_| other())
     }
 }
 
