@@ -94,6 +94,7 @@ impl Grants {
         }
         known.by_token.insert(token, (grant.clone(), expires));
     }
+
     /// After a commit of our own that changed nothing a token depends on: what was known before it
     /// is known still. `before` was taken inside the transaction, when nobody else could commit.
     pub(super) fn carry(&self, before: Option<Stamp>) {
