@@ -18,6 +18,8 @@ use crate::http::log_chain;
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Sessions sealed in one commit.
 const SEAL_SESSIONS_MAX: usize = 64;
+/// How often as long as sealing took it pauses.
+const SEAL_PAUSES: u32 = 3;
 /// Sessions lapsed in one commit.
 const LAPSE_SESSIONS_MAX: usize = 1_000;
 /// The longest a report may take: index entries older than this are forgotten.
@@ -97,8 +99,8 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
         if seal_some(app.store()).await? == 0 {
             return Ok(());
         }
-        // Half of a processor at most: who sends and who asks come first.
-        tokio::time::sleep(began.elapsed()).await;
+        // A quarter of a processor at most: who sends and who asks come first.
+        tokio::time::sleep(SEAL_PAUSES * began.elapsed()).await;
     }
 }
 
@@ -109,8 +111,7 @@ pub async fn tidy(app: &App) -> Result<(), StoreError> {
         if tidy_some(app.store(), app.now()).await? == 0 {
             return Ok(());
         }
-        // Half of a processor at most, as in sealing.
-        tokio::time::sleep(began.elapsed()).await;
+        tokio::time::sleep(SEAL_PAUSES * began.elapsed()).await;
     }
 }
 

@@ -133,7 +133,8 @@ pub(super) fn pack(
         return Ok(None);
     }
     let events = events_of(db, segments, place)?;
-    let level = flate2::Compression::new(6);
+    // Until it is in a group, which is compressed well.
+    let level = flate2::Compression::fast();
     let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
     let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
     // Writing to memory cannot fail; were it to, the plain rows simply stay.
