@@ -26,7 +26,7 @@ pub(crate) const DEMO_SESSIONS: u32 = 2_000;
 /// Events of one commit.
 const COMMIT_EVENTS: usize = 2_000;
 /// Sessions after which closed ones are sealed.
-const SEAL_EVERY: u32 = 2_000;
+const SEAL_EVERY: u32 = 256;
 
 /// The newest sessions whose recordings are made: enough to look at, however large the archive.
 const RECORDED_SESSIONS_MAX: u32 = 200;

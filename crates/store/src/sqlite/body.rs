@@ -77,7 +77,8 @@ pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn row(db: &Connection, place: i64) -> rusqlite::Result<Option<Row>> {
+/// The row of a session whose sealed bytes are in a file.
+pub(super) fn row(db: &Connection, place: i64) -> rusqlite::Result<Option<Row>> {
     db.prepare_cached("SELECT place, change, names, segment, at, len FROM body WHERE place = ?1")?
         .query_row([place], Row::of)
         .optional()

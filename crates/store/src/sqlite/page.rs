@@ -263,8 +263,8 @@ fn refill(
 
 /// Rows of other sessions that are stepped over before the next one is looked for.
 const STEPS_MAX: u32 = 3;
-/// Sealed sessions that are looked up before their bytes are read.
-const TOGETHER_MAX: usize = 64;
+/// Sealed sessions that are found before their bytes are read.
+const TOGETHER_MAX: usize = 32;
 
 /// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones
 /// whose rows lie one behind the other, as in a report over time, are read one after the other:
@@ -314,22 +314,28 @@ fn sealed_rows(
     )?;
     let mut rows = statement.query([first])?;
     let mut wanted = reading.queue.iter().take(n_max).map(|key| key.2).peekable();
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(n_max);
     let mut n_steps = 0;
     while let Some(place) = wanted.peek().copied()
         && let Some(row) = rows.next()?
     {
         let row = body::Row::of(row)?;
-        if row.place < place && n_steps < STEPS_MAX {
+        if row.place == place {
+            n_steps = 0;
+            wanted.next();
+            found.push(row);
+        } else if row.place < place && n_steps < STEPS_MAX {
             n_steps += 1;
-            continue;
-        }
-        if row.place != place {
+        } else {
             break;
         }
-        n_steps = 0;
-        wanted.next();
-        found.push(row);
+    }
+    // The others lie scattered.
+    for place in wanted {
+        match body::row(db, place)? {
+            Some(row) => found.push(row),
+            None => break,
+        }
     }
     Ok(found)
 }
