@@ -147,7 +147,9 @@ fn fuzz_json_api() -> anyhow::Result<()> {
     cargo(&["build", "--quiet", "--package", "debrief"], &[])?;
     let directory = tempfile::tempdir()?;
     let data = directory.path().join("data");
-    let binary = Path::new("target/debug/debrief");
+    // Beside this program, wherever cargo was told to build.
+    let binary = std::env::current_exe()?.with_file_name("debrief");
+    let binary = binary.as_path();
     run_quietly(
         Command::new(binary)
             .arg("--data")

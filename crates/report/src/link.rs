@@ -4,6 +4,7 @@
 //! written at every request. Their form follows the vendor's: one parameter `lsid` that carries
 //! `l=<session>;h=<signature>;t=sd;m=<what>` and, of our own, instance, account and expiry.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use debrief_domain::RecordingKind;
@@ -144,17 +145,12 @@ pub enum Verdict {
 impl Links {
     /// What writes these links.
     pub fn signer(self) -> Signer {
-        let behind = LinkTarget::ALL.map(|target| {
-            let word = target.name();
-            let rest = format!(
-                "%3Ba%3D{}%3Be%3D{}&amp;dl_action={word}",
-                self.account, self.expires
-            );
-            [format!("%3Bt%3Dsd%3Bm%3D{word}%3Bi%3D"), rest].map(String::into_bytes)
-        });
         Signer {
-            before: format!("{}/session_download?lsid=l%3D", self.base).into_bytes(),
-            behind,
+            before: format!("{}/session_download?lsid=l%3D", self.base),
+            behind: format!(
+                "%3Ba%3D{}%3Be%3D{}&amp;dl_action=",
+                self.account, self.expires
+            ),
             links: self,
         }
     }
@@ -165,9 +161,9 @@ impl Links {
 pub struct Signer {
     links: Links,
     /// What stands before the session's id.
-    before: Vec<u8>,
-    /// What stands behind the signature, by the tag of the target: before the instance, and after it.
-    behind: [[Vec<u8>; 2]; LinkTarget::ALL.len()],
+    before: String,
+    /// What stands behind the instance.
+    behind: String,
 }
 
 impl Signer {
@@ -225,18 +221,25 @@ impl Signer {
             pair[0] = HEX[usize::from(byte >> 4)];
             pair[1] = HEX[usize::from(byte & 15)];
         }
-        out.extend_from_slice(&self.before);
-        out.extend_from_slice(lsid.as_bytes());
-        out.extend_from_slice(b"%3Bh%3D");
-        out.extend_from_slice(&hex);
-        let [first, rest] = &self.behind[usize::from(target.tag())];
-        out.extend_from_slice(first);
-        if instance == 0 {
-            out.push(b'0');
-        } else {
-            out.extend_from_slice(instance.to_string().as_bytes());
+        // Most have the first instance, and the formatter is slow.
+        let instance: Cow<'_, str> = match instance {
+            0 => "0".into(),
+            n => n.to_string().into(),
+        };
+        for part in [
+            self.before.as_bytes(),
+            lsid.as_bytes(),
+            b"%3Bh%3D",
+            &hex,
+            b"%3Bt%3Dsd%3Bm%3D",
+            target.name().as_bytes(),
+            b"%3Bi%3D",
+            instance.as_bytes(),
+            self.behind.as_bytes(),
+            target.name().as_bytes(),
+        ] {
+            out.extend_from_slice(part);
         }
-        out.extend_from_slice(rest);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The embedded archive: one SQLite file, one thread that writes, a few that read.
+//! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
+//! that read.
 //!
 //! The writer takes whatever waits, runs it in one transaction with a savepoint per call, and
 //! acknowledges after the commit is on disk. Readers run short transactions only. Other processes
@@ -62,7 +63,7 @@ const ACCESS_PENDING_MAX: usize = 100_000;
 /// How long a commit waits for another process.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
-/// The archive in one SQLite file.
+/// The archive in one SQLite file and its segments.
 pub(crate) struct Sqlite {
     writer: Option<Sender<WriteCall>>,
     readers: Option<Sender<ReadCall>>,
@@ -739,7 +740,8 @@ impl Backend for Sqlite {
     }
 
     fn integrity(&self) -> Answer<'_, Vec<String>> {
-        self.read(examine::integrity)
+        let segments = Arc::clone(&self.segments);
+        self.read(move |db| examine::integrity(db, &segments))
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {

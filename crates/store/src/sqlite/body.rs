@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
-use super::segment::{self, Kind, Segments, Slot};
+use super::segment::{self, Segments, Slot};
 use super::{Verdict, Writer};
 use crate::StoreError;
 
@@ -44,16 +44,7 @@ pub(super) fn put(
     let db = writer.db;
     drop(db, place)?;
     let slot = writer.known.sealed.put(db, bytes)?;
-    insert(db, place, (change, names), slot)
-}
-
-fn insert(
-    db: &Connection,
-    place: i64,
-    (change, names): (i64, i64),
-    slot: Slot,
-) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+    db.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![
             place,
             change,
@@ -110,7 +101,7 @@ pub(super) fn read(
 const WINDOW_BYTES_MAX: u64 = 256 << 10;
 
 thread_local! {
-    /// What a reader reads into; it never grows beyond a window or the longest session.
+    /// What a reader reads into. What one long session takes is given back.
     static WINDOW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -119,32 +110,42 @@ thread_local! {
 pub(super) fn read_each(
     segments: &Segments,
     rows: &[Row],
-    mut show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
+    show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     WINDOW.with_borrow_mut(|window| {
-        let mut idx = 0;
-        while idx < rows.len() {
-            let n = n_together(&rows[idx..]);
-            let together = &rows[idx..idx + n];
-            let (first, last) = (together[0].slot, together[n - 1].slot);
-            let n_bytes = (last.at + last.len - first.at) as usize;
-            if window.len() < n_bytes {
-                window.resize(n_bytes, 0);
-            }
-            segments.read_into(first.segment, first.at, &mut window[..n_bytes])?;
-            for row in together {
-                let begin = (row.slot.at - first.at) as usize;
-                let bytes = &window[begin..begin + row.slot.len as usize];
-                if !show(idx, bytes)? {
-                    return Ok(());
-                }
-                idx += 1;
-            }
-        }
+        let result = read_through(window, segments, rows, show);
         window.truncate(WINDOW_BYTES_MAX as usize);
         window.shrink_to(WINDOW_BYTES_MAX as usize);
-        Ok(())
+        result
     })
+}
+
+fn read_through(
+    window: &mut Vec<u8>,
+    segments: &Segments,
+    rows: &[Row],
+    mut show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut idx = 0;
+    while idx < rows.len() {
+        let n = n_together(&rows[idx..]);
+        let together = &rows[idx..idx + n];
+        let (first, last) = (together[0].slot, together[n - 1].slot);
+        let n_bytes = (last.at + last.len - first.at) as usize;
+        if window.len() < n_bytes {
+            window.resize(n_bytes, 0);
+        }
+        segments.read_into(first.segment, first.at, &mut window[..n_bytes])?;
+        for row in together {
+            let begin = (row.slot.at - first.at) as usize;
+            let bytes = &window[begin..begin + row.slot.len as usize];
+            if !show(idx, bytes)? {
+                return Ok(());
+            }
+            idx += 1;
+        }
+    }
+    Ok(())
 }
 
 /// How many of these rows, at least one, are best read at once: those that follow each other in
@@ -188,7 +189,7 @@ pub(super) fn tidy(
     if !inline.is_empty() {
         return Ok((Verdict::Keep, inline.len() as u64));
     }
-    let Some(sparse) = segment::sparse(db, Kind::Sealed).map_err(refused_or_corrupt)? else {
+    let Some(sparse) = segment::sparse(db).map_err(refused_or_corrupt)? else {
         return Ok((Verdict::Keep, 0));
     };
     let rows = rows_in(db, sparse, n_max).map_err(refused_or_corrupt)?;

@@ -166,87 +166,105 @@ pub(super) fn put_pack(db: &Connection, place: i64, pack: &Pack) -> rusqlite::Re
 pub(super) struct Group {
     bytes: Vec<u8>,
     len: usize,
-    /// The rows, their sessions, and where the events of each end; they begin where those before
-    /// end.
-    rows: Vec<(i64, i64, usize)>,
+    members: Vec<Member>,
+}
+
+/// A row that goes into a group.
+struct Member {
+    id: i64,
+    place: i64,
+    /// The session's last commit: while it is that, the session's events are these.
+    change: i64,
+    /// Where its events end in the group; they begin where those before end.
+    end: usize,
 }
 
 /// Makes a group of the oldest compressed rows; none when there are too few.
 pub(super) fn group(db: &Connection) -> Result<Option<Group>, StoreError> {
     // The newest row of its session each, and its only one.
-    let rows: Vec<(i64, i64, Vec<u8>)> = db
+    let mut select = db
         .prepare_cached(
-            "SELECT e.id, e.place, e.bytes FROM event e JOIN session s ON s.place = e.place \
+            "SELECT e.id, e.place, s.change, e.bytes FROM event e \
+             JOIN session s ON s.place = e.place \
              WHERE e.form = 1 AND s.last_event = e.id AND e.before IS NULL \
              ORDER BY e.id LIMIT ?1",
         )
-        .and_then(|mut select| {
-            let rows = select.query_map([GROUP_SESSIONS as i64], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
-            rows.collect()
-        })
+        .map_err(refused_or_corrupt)?;
+    let mut rows = select
+        .query([GROUP_SESSIONS as i64])
         .map_err(refused_or_corrupt)?;
     let mut plain = Vec::new();
-    let mut ends = Vec::new();
-    for (id, place, bytes) in &rows {
+    let mut members = Vec::new();
+    // Row by row: what is held stays small, however large the sessions are.
+    while plain.len() < GROUP_BYTES
+        && let Some(row) = rows.next().map_err(refused_or_corrupt)?
+    {
+        let member = || -> rusqlite::Result<(Member, &[u8])> {
+            let member = Member {
+                id: row.get(0)?,
+                place: row.get(1)?,
+                change: row.get(2)?,
+                end: 0,
+            };
+            Ok((member, row.get_ref(3)?.as_blob()?))
+        };
+        let (member, bytes) = member().map_err(refused_or_corrupt)?;
         plain.extend(inflate(bytes)?);
-        ends.push((*id, *place, plain.len()));
-        if GROUP_BYTES <= plain.len() {
-            break;
-        }
+        let end = plain.len();
+        members.push(Member { end, ..member });
     }
-    if ends.len() < GROUP_SESSIONS && plain.len() < GROUP_BYTES {
+    if members.len() < GROUP_SESSIONS && plain.len() < GROUP_BYTES {
         return Ok(None);
     }
     let compressed = zstd::bulk::compress(&plain, GROUP_LEVEL);
     Ok(Some(Group {
         bytes: compressed.map_err(|error| damaged(Some(error.into())))?,
         len: plain.len(),
-        rows: ends,
+        members,
     }))
 }
 
-/// Puts a group in place of those rows that are still there. Gives how many.
+/// Puts a group in place of the rows of those sessions to which nothing has come since. Gives how
+/// many.
 pub(super) fn put_group(
     writer: &mut Writer<'_>,
     group: &Group,
 ) -> Result<(Verdict, u64), StoreError> {
-    let put = |writer: &mut Writer<'_>| -> rusqlite::Result<u64> {
-        let db = writer.db;
-        let slot = writer.known.groups.put(db, &group.bytes)?;
-        let mut insert =
-            db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?;
-        let mut delete = db.prepare_cached("DELETE FROM event WHERE id = ?1")?;
-        let mut update = db.prepare_cached(
-            "UPDATE session SET last_event = ?3 WHERE place = ?1 AND last_event = ?2",
-        )?;
-        let mut begin = 0;
-        let mut n_rows = 0;
-        for (id, place, end) in &group.rows {
-            let share = Share {
-                segment: slot.segment,
-                at: slot.at,
-                len: slot.len,
-                group_len: group.len as u64,
-                begin: begin as u64,
-                end: *end as u64,
-            };
-            begin = *end;
-            // New rows, so that those of a group share pages and the old ones' pages become free. A
-            // session to which more has come meanwhile stays as it is: its chain leads to the old.
-            insert.execute(params![place, FORM_GROUP, share.encode_to_vec()])?;
-            let last_event = db.last_insert_rowid();
-            let old = if update.execute([*place, *id, last_event])? == 1 {
-                n_rows += 1;
-                *id
-            } else {
-                last_event
-            };
-            delete.execute([old])?;
+    let n_sessions = put_members(writer, group).map_err(refused_or_corrupt)?;
+    Ok((Verdict::Keep, n_sessions))
+}
+
+fn put_members(writer: &mut Writer<'_>, group: &Group) -> rusqlite::Result<u64> {
+    let db = writer.db;
+    let slot = writer.known.groups.put(db, &group.bytes)?;
+    // The number of a row says little by itself: that of the newest is given again once it is gone.
+    let mut is_as_it_was = db.prepare_cached(
+        "SELECT 1 FROM session WHERE place = ?1 AND last_event = ?2 AND change = ?3",
+    )?;
+    let mut insert =
+        db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?;
+    let mut delete = db.prepare_cached("DELETE FROM event WHERE id = ?1")?;
+    let mut update = db.prepare_cached("UPDATE session SET last_event = ?2 WHERE place = ?1")?;
+    let mut begin = 0;
+    let mut n_sessions = 0;
+    for member in &group.members {
+        let share = Share {
+            segment: slot.segment,
+            at: slot.at,
+            len: slot.len,
+            group_len: group.len as u64,
+            begin: begin as u64,
+            end: member.end as u64,
+        };
+        begin = member.end;
+        if !is_as_it_was.exists([member.place, member.id, member.change])? {
+            continue;
         }
-        Ok(n_rows)
-    };
-    let n_rows = put(writer).map_err(refused_or_corrupt)?;
-    Ok((Verdict::Keep, n_rows))
+        // New rows, so that those of a group share pages and the old ones' pages become free.
+        insert.execute(params![member.place, FORM_GROUP, share.encode_to_vec()])?;
+        update.execute([member.place, db.last_insert_rowid()])?;
+        delete.execute([member.id])?;
+        n_sessions += 1;
+    }
+    Ok(n_sessions)
 }

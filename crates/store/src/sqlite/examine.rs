@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{corrupt, refused_or_corrupt};
 use super::events::events_of;
-use super::segment::Segments;
+use super::segment::{self, Segments};
 use super::{body, recording};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
@@ -181,13 +181,14 @@ fn compare(
     }
 }
 
-/// What SQLite finds wrong, and index entries that belong to no session as it is.
-pub(super) fn integrity(db: &Connection) -> Result<Vec<String>, StoreError> {
+/// What SQLite finds wrong, files that are not as they are counted, and index entries that belong to no session as it is.
+pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<String>, StoreError> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = db.prepare("PRAGMA integrity_check")?;
         let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
         let mut faults: Vec<String> = lines.collect::<Result<_, _>>()?;
         faults.retain(|line| line != "ok");
+        faults.extend(segment::faults(db, segments)?);
         let strays: i64 = db.query_row(
             "SELECT count(*) FROM pick p LEFT JOIN session s ON s.place = p.place \
              WHERE p.died IS NULL AND (s.place IS NULL OR s.lseq <> p.lseq \

@@ -7,23 +7,18 @@
 //! when another process has written to the archive.
 
 mod filter;
-mod spread;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use filter::Filter;
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, OptionalExtension, params};
-use spread::Spread;
 
 /// Ids in memory from which on they are sorted into the table.
 const UNSORTED_IDS_MAX: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
 /// Ids sorted in by one commit, unless more have come.
 const SORT_IDS_MIN: usize = if cfg!(test) { 256 } else { 4 << 10 };
-/// Ids sorted in by one statement: what a statement costs by itself is as much as a few rows.
-const SORT_ROWS_MAX: usize = 32;
-/// Columns of the table of sorted ids.
-const EVENT_ID_COLUMNS: usize = 3;
 /// Bytes of an id in a row.
 const ID_BYTES: usize = 32;
 
@@ -34,7 +29,7 @@ pub(super) type Key = (i64, [u8; 16]);
 #[derive(Default)]
 pub(super) struct Ids {
     /// Not yet sorted into the table, or just so; each with the digest of its event.
-    unsorted: HashMap<Key, i64, Spread>,
+    unsorted: HashMap<Key, i64, RandomState>,
     /// Which ids may be in the table.
     sorted: Filter,
     /// The commit up to which rows have been read; none before the first transaction.
@@ -151,24 +146,14 @@ impl Ids {
         };
         // Faster than they come, or there would be no end to it.
         let n = SORT_IDS_MIN.max(2 * self.fresh.len());
-        let n = n.next_multiple_of(SORT_ROWS_MAX);
         let end = sorting.keys.len().min(sorting.n_done + n);
-        let rows: Vec<(Key, i64)> = sorting.keys[sorting.n_done..end]
-            .iter()
-            .filter_map(|key| Some((*key, *self.unsorted.get(key)?)))
-            .collect();
-        for rows in rows.chunks(SORT_ROWS_MAX) {
-            let values = vec!["(?, ?, ?)"; rows.len()].join(", ");
-            let insert = format!("INSERT INTO event_id VALUES {values} ON CONFLICT DO NOTHING");
-            let mut insert = db.prepare_cached(&insert)?;
-            for (row_idx, (key, digest)) in rows.iter().enumerate() {
-                let first = row_idx * EVENT_ID_COLUMNS + 1;
-                insert.raw_bind_parameter(first, key.0)?;
-                insert.raw_bind_parameter(first + 1, key.1)?;
-                insert.raw_bind_parameter(first + 2, digest)?;
+        let mut insert =
+            db.prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+        for key in &sorting.keys[sorting.n_done..end] {
+            if let Some(digest) = self.unsorted.get(key) {
+                insert.execute(params![key.0, key.1, digest])?;
                 self.sorted.add(key);
             }
-            insert.raw_execute()?;
         }
         sorting.n_done = end;
         if end < sorting.keys.len() {

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::StoreError;
 
@@ -56,6 +56,12 @@ impl Segments {
             what: format!("cannot make the directory `{}`", directory.display()),
             source: Some(Box::new(source)),
         })?;
+        // A commit is no safer than the directory that its bytes lie in.
+        let synced = File::open(data).and_then(|data| data.sync_all());
+        synced.map_err(|source| StoreError::Refused {
+            what: format!("cannot use the directory `{}`", data.display()),
+            source: Some(Box::new(source)),
+        })?;
         Ok(Segments {
             directory,
             open: Mutex::default(),
@@ -88,8 +94,16 @@ impl Segments {
             .and_then(|file| file.read_exact_at(bytes, at));
         read.map_err(|source| {
             let what = format!("the file `{}`", self.path(segment).display());
+            let is_damage = matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+            );
             let source = Some(Box::new(source) as Box<_>);
-            StoreError::Corrupt { what, source }
+            if is_damage {
+                return StoreError::Corrupt { what, source };
+            }
+            let what = format!("cannot read {what}");
+            StoreError::Refused { what, source }
         })
     }
 
@@ -288,28 +302,64 @@ fn as_sqlite(error: &io::Error) -> rusqlite::Error {
 /// a backup that has copied the database and not yet the files.
 const GONE_SECS: i64 = if cfg!(test) { 0 } else { 86_400 };
 
-/// A file less than half of which is pointed to, to be emptied into another one.
-pub(super) fn sparse(db: &Connection, kind: Kind) -> rusqlite::Result<Option<i64>> {
-    use rusqlite::OptionalExtension as _;
+/// A file of sealed bytes less than half of which is pointed to, to be emptied into another one.
+pub(super) fn sparse(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.prepare_cached(
         "SELECT id FROM segment WHERE kind = ?1 AND ?2 <= len AND live * 2 < len AND 0 < live \
          AND gone IS NULL ORDER BY id LIMIT 1",
     )?
-    .query_row(params![kind as i64, SEGMENT_BYTES_MAX as i64], |row| {
-        row.get(0)
-    })
+    .query_row(
+        params![Kind::Sealed as i64, SEGMENT_BYTES_MAX as i64],
+        |row| row.get(0),
+    )
     .optional()
 }
 
-/// Notes which full files have nothing left in them, and deletes those that had nothing a while
-/// ago. Gives how many were deleted.
-pub(super) fn sweep(db: &Connection, segments: &Segments, now: i64) -> rusqlite::Result<u64> {
+/// Files whose count of live bytes is not that of the rows which point into them, and files that
+/// lack bytes.
+pub(super) fn faults(db: &Connection, segments: &Segments) -> rusqlite::Result<Vec<String>> {
+    let mut statement = db.prepare(
+        "SELECT s.id, s.len, s.live, s.kind, \
+         (SELECT coalesce(sum(b.len), 0) FROM body b WHERE b.segment = s.id) FROM segment s",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut faults = Vec::new();
+    while let Some(row) = rows.next()? {
+        let segment: i64 = row.get(0)?;
+        let (len, live, pointed_to): (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(4)?);
+        let path = segments.path(segment);
+        let path = path.display();
+        if row.get::<_, i64>(3)? == Kind::Sealed as i64 && live != pointed_to {
+            faults.push(format!(
+                "{pointed_to} bytes of `{path}` are pointed to, and {live} are counted"
+            ));
+        }
+        let found = segments.file(segment).and_then(|file| file.metadata());
+        match found {
+            Ok(found) if len as u64 <= found.len() => {}
+            Ok(found) => faults.push(format!(
+                "`{path}` has {} bytes and should have {len}",
+                found.len()
+            )),
+            Err(error) => faults.push(format!("`{path}` cannot be read: {error}")),
+        }
+    }
+    Ok(faults)
+}
+
+/// Notes which full files of sealed bytes have nothing left in them, and deletes those that had
+/// nothing a while ago.
+pub(super) fn sweep(db: &Connection, segments: &Segments, now: i64) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "UPDATE segment SET gone = ?1 WHERE live = 0 AND ?2 <= len AND gone IS NULL",
+        "UPDATE segment SET gone = ?1 WHERE kind = ?3 AND live = 0 AND ?2 <= len AND gone IS NULL",
     )?
-    .execute(params![now, SEGMENT_BYTES_MAX as i64])?;
+    .execute(params![now, SEGMENT_BYTES_MAX as i64, Kind::Sealed as i64])?;
+    // A count that is wrong must cost no bytes: before a file is deleted, every row is looked at.
     let gone: Vec<i64> = db
-        .prepare_cached("SELECT id FROM segment WHERE gone <= ?1")?
+        .prepare_cached(
+            "SELECT id FROM segment WHERE gone <= ?1 \
+             AND NOT EXISTS (SELECT 1 FROM body WHERE body.segment = segment.id)",
+        )?
         .query_map([now - GONE_SECS], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for segment in &gone {
@@ -320,5 +370,5 @@ pub(super) fn sweep(db: &Connection, segments: &Segments, now: i64) -> rusqlite:
         db.prepare_cached("DELETE FROM segment WHERE id = ?1")?
             .execute([segment])?;
     }
-    Ok(gone.len() as u64)
+    Ok(())
 }

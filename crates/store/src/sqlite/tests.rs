@@ -519,3 +519,72 @@ async fn what_the_second_format_kept_in_the_database_is_read_and_moved() {
     assert_eq!(count("SELECT count(*) FROM body_inline"), 0);
     assert_eq!(count("SELECT count(*) FROM body"), 3);
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full_for_sealed_bytes_refuses_them_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    append(&store, session("a", 100, Some(105), "1", "2", "1")).await;
+    let file = directory.path().join("segments/00000001");
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    let unsealed = store.unsealed(10).await.unwrap();
+    let bodies = vec![SealedBody {
+        place: unsealed[0].place,
+        change: unsealed[0].change,
+        names: 0,
+        body: b"body".to_vec(),
+    }];
+    let error = store.seal(bodies.clone()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused { .. }));
+    assert_eq!(error.to_string(), "the disk is full");
+    assert_eq!(store.unsealed(10).await.unwrap().len(), 1);
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(store.seal(bodies).await.unwrap(), 1);
+    assert_eq!(self::bodies(&store).await.unwrap(), [b"body"]);
+}
+
+#[tokio::test]
+async fn an_event_that_comes_while_a_group_is_made_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Sqlite::open(directory.path()).unwrap();
+    for n in 0..4 {
+        sealed(&store, &format!("s{n}"), n * 100, b"body").await;
+    }
+    let group = other_process.read(events::group).await.unwrap().unwrap();
+    // The newest row of all is packed anew, and may get the number it had.
+    let mut late = session("s3", 300, None, "1", "2", "1");
+    late.truncate(1);
+    late[0].id = EventId::parse("late").unwrap();
+    append(&store, late).await;
+    sealed(&store, "s3", 300, b"again").await;
+    let before = store.examine(-1, 10).await.unwrap();
+    let grouped = other_process.write(move |writer| events::put_group(writer, &group));
+    assert_eq!(grouped.await.unwrap(), 3);
+    let after = store.examine(-1, 10).await.unwrap();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(after.faults, Vec::<String>::new());
+        assert_eq!(after.events, before.events);
+    }
+    assert_eq!(after[3].events.len(), 5);
+}
+
+#[tokio::test]
+async fn a_wrong_count_is_told_and_costs_no_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    // A full file, as the tests have them.
+    sealed(&store, "a", 100, &[7; 17 << 10]).await;
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute("UPDATE segment SET live = 0", []).unwrap();
+    let faults = store.integrity().await.unwrap();
+    assert!(
+        faults[0].ends_with("are pointed to, and 0 are counted"),
+        "{faults:?}"
+    );
+    for secs in [1, 2, 3] {
+        store.tidy(At::from_secs(secs).unwrap(), 64).await.unwrap();
+    }
+    assert_eq!(bodies(&store).await.unwrap(), [[7; 17 << 10]]);
+}
