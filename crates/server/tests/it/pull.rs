@@ -727,6 +727,42 @@ fn a_session_that_cannot_be_taken_is_kept_aside_and_everything_else_comes() {
 }
 
 #[test]
+fn a_session_that_is_listed_and_not_given_is_asked_for_and_told() {
+    let appliance = Appliance::new(NAMESPACE);
+    let directory = tempdir().unwrap();
+    let start = now() - 100_000;
+    let past = (0..2).map(|n| Past::new(&format!("s{n}"), start + n, Some(start + n)));
+    appliance.told().past = past.collect();
+    // Asked for by its id, the other side says that there is no such session.
+    appliance.told().mutate = Some(Box::new(|params, body| {
+        let text = String::from_utf8(body.clone()).unwrap();
+        if params.contains("lsids=")
+            && let Some(begin) = text.find("<session lsid=\"s1\"")
+        {
+            let end = begin + text[begin..].find("</session>").unwrap() + "</session>".len();
+            *body = [&text[..begin], &text[end..]].concat().into_bytes();
+        }
+    }));
+    // Ten tries and it is kept aside; as long as it is listed, it is asked for all the same.
+    let dead_letters: Vec<u64> = (0..12)
+        .map(|_| {
+            let (asked, counts) = once(directory.path(), &appliance);
+            assert!(asked.contains(&"s1".into()), "{asked:?}");
+            counts["dead_letters"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(dead_letters.iter().sum::<u64>(), 1, "{dead_letters:?}");
+    check_here(directory.path(), &[("s0", Some(start))]);
+    // It is given after all.
+    appliance.told().mutate = None;
+    once(directory.path(), &appliance);
+    check_here(
+        directory.path(),
+        &[("s0", Some(start)), ("s1", Some(start + 1))],
+    );
+}
+
+#[test]
 fn mishaps_on_the_way_lose_nothing_and_errors_are_told() {
     let appliance = Appliance::new(NAMESPACE);
     let directory = tempdir().unwrap();

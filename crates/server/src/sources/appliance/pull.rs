@@ -452,8 +452,20 @@ impl Pull {
     /// Notes a session that was listed, and not given when it was asked for: the cursor passes it,
     /// so nothing else would bring it.
     fn missed(&mut self, lsid: &str) -> anyhow::Result<()> {
-        let is_known = self.answered.contains(lsid) || self.agains.contains_key(lsid);
-        if is_known || AGAIN_MAX <= self.agains.len() {
+        if self.answered.contains(lsid) {
+            return Ok(());
+        }
+        self.wait_for_end(lsid)
+    }
+
+    /// Notes a session that is to be asked for until it has its end.
+    fn wait_for_end(&mut self, lsid: &str) -> anyhow::Result<()> {
+        if self.agains.contains_key(lsid) {
+            return Ok(());
+        }
+        if AGAIN_MAX <= self.agains.len() {
+            let why = format!("session `{lsid}`: more than {AGAIN_MAX} sessions are waited for");
+            self.bury(&why, lsid.as_bytes());
             return Ok(());
         }
         let again = Again {
@@ -464,12 +476,17 @@ impl Pull {
         self.again(lsid, Some(again))
     }
 
-    /// Notes that the other side did not give a session.
+    /// Notes that the other side did not give a session, and gives it up in the end; it comes back
+    /// when it is listed.
     fn gone(&mut self, lsid: &str) -> anyhow::Result<()> {
         let Some(again) = self.agains.get(lsid).copied() else {
             return Ok(());
         };
         let n_tries = again.n_tries + 1;
+        if n_tries == GONE_TRIES_MAX {
+            let why = format!("session `{lsid}`: the other side does not give it any more");
+            self.bury(&why, lsid.as_bytes());
+        }
         let again = Again { n_tries, ..again };
         self.again(lsid, (n_tries < GONE_TRIES_MAX).then_some(again))
     }
@@ -577,16 +594,9 @@ impl Pull {
         // A broken answer is told when it is taken.
         while let Ok(Some(session)) = reader.next_element() {
             let lsid = session.attribute("lsid").unwrap_or("");
-            let is_noted = self.agains.contains_key(lsid) || AGAIN_MAX <= self.agains.len();
-            if Lsid::parse(lsid).is_err() || time(&session, "end_time").is_some() || is_noted {
-                continue;
+            if Lsid::parse(lsid).is_ok() && time(&session, "end_time").is_none() {
+                self.wait_for_end(lsid)?;
             }
-            let again = Again {
-                lacks: Lacks::End,
-                since: self.app.now().secs(),
-                n_tries: 0,
-            };
-            self.again(lsid, Some(again))?;
         }
         Ok(())
     }
