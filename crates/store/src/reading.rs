@@ -59,6 +59,8 @@ pub struct Reading {
     pub(crate) members: Members,
     /// The commit at which it began; none before its first page.
     pub(crate) bound: Option<Change>,
+    /// The last commit when it was asked for: it begins when that is settled, not before.
+    pub(crate) wanted: Option<Change>,
     pub(crate) stage: Stage,
     /// Sessions whose turn it is, in order.
     pub(crate) queue: VecDeque<Key>,
@@ -112,6 +114,7 @@ impl Reading {
             selection,
             members,
             bound: None,
+            wanted: None,
             stage: Stage::New,
             last: None,
             queue: VecDeque::new(),

@@ -14,11 +14,13 @@ mod examine;
 mod grants;
 mod ids;
 mod import;
+mod inbox;
 mod open;
 mod page;
 mod presence;
 mod recording;
 mod segment;
+mod settle;
 mod source;
 mod upkeep;
 
@@ -50,6 +52,8 @@ const GROUP_CALLS_MAX: usize = 512;
 const READ_QUEUE_MAX: usize = 65_536;
 /// Threads that read what is short: a session, a token, a page of something.
 const READERS: usize = 2;
+/// Single sealed sessions that are read at once where they are asked for, without a thread.
+const SPOTS: usize = 2;
 /// Threads that read reports over time.
 const SCANNERS: usize = 2;
 /// Pages of reports after another call during which reports take turns, page by page.
@@ -74,6 +78,43 @@ pub(crate) struct Sqlite {
     grants: Arc<grants::Grants>,
     segments: Arc<Segments>,
     turns: Arc<Turns>,
+    spots: Spots,
+}
+
+/// Connections for what takes less time than it takes to wake a reader.
+struct Spots(Mutex<Vec<Connection>>);
+
+impl Spots {
+    fn open(directory: &Path) -> Result<Spots, StoreError> {
+        let open = || {
+            let db = open::open_reader(directory)?;
+            // Nobody waits here.
+            db.busy_timeout(Duration::ZERO)
+                .map_err(refused_or_corrupt)?;
+            Ok(db)
+        };
+        let spots = std::iter::repeat_with(open).take(SPOTS);
+        Ok(Spots(Mutex::new(spots.collect::<Result<_, _>>()?)))
+    }
+
+    /// Shows what the reading asks for, if that is soon done; otherwise nothing has happened.
+    fn show(
+        &self,
+        segments: &Segments,
+        reading: &mut Reading,
+        scan: &mut dyn Scan,
+    ) -> Result<bool, StoreError> {
+        let spots = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(db) = spots().pop() else {
+            return Ok(false);
+        };
+        // Who panics in here ends alone, as on a reader.
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            page::on_the_spot(&db, segments, reading, scan)
+        }));
+        spots().push(db);
+        shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
+    }
 }
 
 /// What keeps reports from taking all processors when others want something too.
@@ -154,8 +195,21 @@ impl KnownDirectory {
 
 /// What the writer does inside the transaction, and what it says after the commit.
 /// Without a transaction it only learns why there is none.
-type WriteCall = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
+struct WriteCall {
+    /// Whether it must find sessions as everything acknowledged before has made them.
+    needs: Needs,
+    run: Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>,
+}
 type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What a call finds in the archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Sessions as everything that was acknowledged before has made them.
+    Settled,
+    /// It does not look at sessions.
+    Nothing,
+}
 
 /// Tells the caller, once the outcome of the commit is known.
 struct Acknowledge {
@@ -186,6 +240,8 @@ struct Known {
     names: append::Names,
     /// Ids of events.
     ids: ids::Ids,
+    /// Events that are not yet part of their sessions.
+    inbox: inbox::Inbox,
     /// Where sealed bytes are added.
     sealed: Tail,
     /// Where groups of events are added.
@@ -197,6 +253,7 @@ impl Known {
         Known {
             names: append::Names::default(),
             ids: ids::Ids::default(),
+            inbox: inbox::Inbox::default(),
             sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
             groups: Tail::new(Kind::Events, Arc::clone(segments)),
         }
@@ -205,6 +262,7 @@ impl Known {
     fn clear(&mut self) {
         self.names.clear();
         self.ids.clear();
+        self.inbox = inbox::Inbox::default();
         self.sealed.clear();
         self.groups.clear();
     }
@@ -268,6 +326,7 @@ impl Sqlite {
             )?);
         }
         Ok(Sqlite {
+            spots: Spots::open(directory)?,
             writer: Some(writer),
             readers: Some(readers),
             scanners: Some(scanners),
@@ -289,8 +348,17 @@ impl Sqlite {
         &self,
         call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
+        self.write_beside(Needs::Settled, call)
+    }
+
+    /// The same where it may be that the call does not look at sessions.
+    fn write_beside<T: Send + 'static>(
+        &self,
+        needs: Needs,
+        call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
         let (sender, receiver) = oneshot::channel();
-        let boxed: WriteCall = Box::new(move |writer| {
+        let run = Box::new(move |writer: Result<&mut Writer<'_>, StoreError>| {
             let (verdict, result) = match writer.and_then(call) {
                 Ok((verdict, value)) => (verdict, Ok(value)),
                 Err(error) => (Verdict::Discard, Err(error)),
@@ -308,7 +376,8 @@ impl Sqlite {
             }
         });
         self.turns.ask();
-        let queued = match self.writer.as_ref().map(|writer| writer.try_send(boxed)) {
+        let call = WriteCall { needs, run };
+        let queued = match self.writer.as_ref().map(|writer| writer.try_send(call)) {
             Some(Ok(())) => Ok(()),
             Some(Err(queue::Full)) => Err(StoreError::refused(format!(
                 "more than {WRITE_QUEUE_MAX} writes are waiting"
@@ -331,6 +400,65 @@ impl Sqlite {
     ) -> Answer<'_, T> {
         self.turns.ask();
         Sqlite::run(self.readers.as_ref(), call)
+    }
+
+    /// Runs `call` on a reader that sees everything which was acknowledged before.
+    fn read_settled<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(async move {
+            let first = self.read(|db| inbox::first(db).map_err(refused_or_corrupt));
+            if first.await?.is_some() {
+                self.settle().await?;
+            }
+            self.read(call).await
+        })
+    }
+
+    /// Lets everything that was acknowledged become part of its sessions.
+    fn settle(&self) -> Answer<'_, ()> {
+        self.write(|writer| {
+            writer.n_beside_tokens += 1;
+            Ok((Verdict::Keep, ()))
+        })
+    }
+
+    /// Pages of sessions that are asked for by name.
+    fn read_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
+        let segments = Arc::clone(&self.segments);
+        self.read(move |db| {
+            loop {
+                reading = page::page(db, &segments, reading, &mut *scan)?;
+                if reading.bound.is_none() {
+                    return Ok((reading, Some(scan)));
+                }
+                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                    return Ok((reading, None));
+                }
+            }
+        })
+    }
+
+    /// Pages of a report over time, which may have to let others go first.
+    fn scan_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
+        let (segments, turns) = (Arc::clone(&self.segments), Arc::clone(&self.turns));
+        Sqlite::run(self.scanners.as_ref(), move |db| {
+            loop {
+                let turn = turns.take();
+                reading = page::page(db, &segments, reading, &mut *scan)?;
+                drop(turn);
+                if reading.bound.is_none() {
+                    return Ok((reading, Some(scan)));
+                }
+                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                    return Ok((reading, None));
+                }
+                if !turns.waiting.is_empty() {
+                    return Ok((reading, Some(scan)));
+                }
+            }
+        })
     }
 
     /// Runs `call` on one of these threads.
@@ -390,18 +518,24 @@ fn write_all(
     mut known: Known,
 ) {
     loop {
-        match calls.recv_timeout(ACCESS_FLUSH) {
+        let wait = if known.inbox.is_empty() {
+            ACCESS_FLUSH
+        } else {
+            inbox::INBOX_IDLE
+        };
+        let waited = calls.recv_timeout(wait);
+        let is_closed = matches!(waited, Waited::Closed);
+        match waited {
             Waited::Got(first) => write_group(db, Some(first), calls, accesses, grants, &mut known),
-            Waited::Timeout if accesses.any.load(Ordering::Relaxed) => {
+            Waited::Timeout | Waited::Closed
+                if accesses.any.load(Ordering::Relaxed) || !known.inbox.is_empty() =>
+            {
                 write_group(db, None, calls, accesses, grants, &mut known);
             }
-            Waited::Timeout => {}
-            Waited::Closed => {
-                if accesses.any.load(Ordering::Relaxed) {
-                    write_group(db, None, calls, accesses, grants, &mut known);
-                }
-                return;
-            }
+            Waited::Timeout | Waited::Closed => {}
+        }
+        if is_closed {
+            return;
         }
     }
 }
@@ -469,7 +603,7 @@ fn run_group(
             let waiting = first
                 .into_iter()
                 .chain(std::iter::from_fn(|| calls.try_recv()));
-            acknowledgements.extend(waiting.map(|call| call(Err(error.for_each()))));
+            acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
             return Err(error);
         }
     };
@@ -481,15 +615,21 @@ fn run_group(
         n_beside_tokens: 0,
         known,
     };
+    let work = |error| error::GroupError::new(error, Doing::Work);
+    inbox::begin(&mut writer).map_err(work)?;
+    let is_idle = first.is_none();
     let mut next = first;
     while let Some(call) = next {
         run_call(&mut writer, call, acknowledgements)
-            .map_err(|error| error::GroupError::new(error, Doing::Work))?;
+            .map_err(work)?;
         next = if acknowledgements.len() < GROUP_CALLS_MAX {
             calls.try_recv()
         } else {
             None
         };
+    }
+    if is_idle || writer.known.inbox.is_due() {
+        inbox::settle(&mut writer).map_err(work)?;
     }
     let (change_after, lseq_after) = (writer.change, writer.lseq);
     let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
@@ -498,6 +638,7 @@ fn run_group(
         writer.known.ids.finish(db, change_after)?;
         writer.known.sealed.finish(db)?;
         writer.known.groups.finish(db)?;
+        writer.known.inbox.finish(change_after);
         if change_after != change {
             upkeep::set_counter(db, "change", change_after)?;
         }
@@ -506,7 +647,7 @@ fn run_group(
         }
         Ok(())
     };
-    finish().map_err(|error| error::GroupError::new(error, Doing::Work))?;
+    finish().map_err(work)?;
     db.execute_batch("COMMIT")
         .map_err(|error| error::GroupError::new(error, Doing::Commit))?;
     Ok(before.filter(|_| leaves_tokens))
@@ -517,11 +658,14 @@ fn run_call(
     call: WriteCall,
     acknowledgements: &mut Vec<Acknowledge>,
 ) -> rusqlite::Result<()> {
+    if call.needs == Needs::Settled {
+        inbox::settle(writer)?;
+    }
     writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
     let (change, lseq) = (writer.change, writer.lseq);
     let ids = writer.known.ids.mark();
     let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
-    let acknowledge = call(Ok(writer));
+    let acknowledge = (call.run)(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
     if verdict == Verdict::Discard {
@@ -546,7 +690,7 @@ impl Backend for Sqlite {
                     .await
                     .map_err(|_| StoreError::refused("the batch was given up"))?
             };
-            let written = self.write(move |writer| {
+            let written = self.write_beside(Needs::Nothing, move |writer| {
                 let (verdict, answer) = append::append(writer, account, &batch, now)?;
                 // The batch is handed back: to take it apart is not the writer's work.
                 Ok((verdict, (answer, batch)))
@@ -561,28 +705,26 @@ impl Backend for Sqlite {
     }
 
     fn pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
-        let segments = Arc::clone(&self.segments);
-        if matches!(reading.selection.which, Which::Named(_)) {
-            return self.read(move |db| {
-                loop {
-                    reading = page::page(db, &segments, reading, &mut *scan)?;
-                    if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
-                        return Ok((reading, None));
-                    }
-                }
-            });
-        }
-        let turns = Arc::clone(&self.turns);
-        Sqlite::run(self.scanners.as_ref(), move |db| {
-            loop {
-                let turn = turns.take();
-                reading = page::page(db, &segments, reading, &mut *scan)?;
-                drop(turn);
-                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+        Box::pin(async move {
+            let is_short = matches!(reading.selection.which, Which::Named(_));
+            if is_short {
+                self.turns.ask();
+                if self.spots.show(&self.segments, &mut reading, &mut *scan)? {
                     return Ok((reading, None));
                 }
-                if !turns.waiting.is_empty() {
-                    return Ok((reading, Some(scan)));
+            }
+            loop {
+                let (read, goes_on) = if is_short {
+                    self.read_pages(reading, scan).await?
+                } else {
+                    self.scan_pages(reading, scan).await?
+                };
+                match goes_on {
+                    Some(waits) if read.bound().is_none() => {
+                        self.settle().await?;
+                        (reading, scan) = (read, waits);
+                    }
+                    goes_on => return Ok((read, goes_on)),
                 }
             }
         })
@@ -590,7 +732,7 @@ impl Backend for Sqlite {
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
         let segments = Arc::clone(&self.segments);
-        self.read(move |db| upkeep::unsealed(db, &segments, n_max))
+        self.read_settled(move |db| upkeep::unsealed(db, &segments, n_max))
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
@@ -636,9 +778,9 @@ impl Backend for Sqlite {
     }
 
     fn last_change(&self) -> Answer<'_, u64> {
-        self.read(|db| {
-            let change = upkeep::counter(db, "change").map_err(refused_or_corrupt)?;
-            Ok(change as u64)
+        self.read_settled(|db| {
+            let (_, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
+            Ok(settled as u64)
         })
     }
 
@@ -656,7 +798,7 @@ impl Backend for Sqlite {
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
-        self.write(move |writer| account::create(writer.db, account))
+        self.write_beside(Needs::Nothing, move |writer| account::create(writer.db, account))
     }
 
     fn accounts(&self) -> Answer<'_, Vec<Account>> {
@@ -672,11 +814,11 @@ impl Backend for Sqlite {
     }
 
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
-        self.write(move |writer| account::set_enabled(writer.db, &name, enabled))
+        self.write_beside(Needs::Nothing, move |writer| account::set_enabled(writer.db, &name, enabled))
     }
 
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
-        self.write(move |writer| account::renew_secret(writer.db, &name, secret))
+        self.write_beside(Needs::Nothing, move |writer| account::renew_secret(writer.db, &name, secret))
     }
 
     fn issue_token(
@@ -686,7 +828,7 @@ impl Backend for Sqlite {
         now: At,
         expires: At,
     ) -> Answer<'_, bool> {
-        self.write(move |writer| account::issue_token(writer.db, &account, token, now, expires))
+        self.write_beside(Needs::Nothing, move |writer| account::issue_token(writer.db, &account, token, now, expires))
     }
 
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
@@ -711,7 +853,7 @@ impl Backend for Sqlite {
     }
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
-        self.write(move |writer| account::link_secret(writer.db, fresh))
+        self.write_beside(Needs::Nothing, move |writer| account::link_secret(writer.db, fresh))
     }
 
     fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
@@ -719,7 +861,7 @@ impl Backend for Sqlite {
     }
 
     fn recordings(&self, lsid: Lsid) -> Answer<'_, Option<Vec<KeptRecording>>> {
-        self.read(move |db| recording::of_session(db, &lsid))
+        self.read_settled(move |db| recording::of_session(db, &lsid))
     }
 
     fn recordings_after(
@@ -736,16 +878,16 @@ impl Backend for Sqlite {
 
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {
         let segments = Arc::clone(&self.segments);
-        self.read(move |db| examine::examine(db, &segments, after, n_max))
+        self.read_settled(move |db| examine::examine(db, &segments, after, n_max))
     }
 
     fn integrity(&self) -> Answer<'_, Vec<String>> {
         let segments = Arc::clone(&self.segments);
-        self.read(move |db| examine::integrity(db, &segments))
+        self.read_settled(move |db| examine::integrity(db, &segments))
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
-        self.write(move |writer| presence::set(writer, &rep, now, expires))
+        self.write_beside(Needs::Nothing, move |writer| presence::set(writer, &rep, now, expires))
     }
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
@@ -757,7 +899,7 @@ impl Backend for Sqlite {
     }
 
     fn running(&self, n_max: usize) -> Answer<'_, Vec<Running>> {
-        self.read(move |db| presence::running(db, n_max))
+        self.read_settled(move |db| presence::running(db, n_max))
     }
 
     fn note(&self, source: String, name: String) -> Answer<'_, Option<Vec<u8>>> {
@@ -775,11 +917,11 @@ impl Backend for Sqlite {
     }
 
     fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
-        self.write(move |writer| source::put_note(writer, &source, &name, value.as_deref()))
+        self.write_beside(Needs::Nothing, move |writer| source::put_note(writer, &source, &name, value.as_deref()))
     }
 
     fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {
-        self.write(move |writer| source::bury(writer, &letter))
+        self.write_beside(Needs::Nothing, move |writer| source::bury(writer, &letter))
     }
 
     fn dead_letters(

@@ -9,8 +9,9 @@ use debrief_domain::{At, Event, Lsid, RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::error::{corrupt, refused_or_corrupt};
-use super::{Verdict, Writer, body};
+use super::error::{refused_or_corrupt, unreadable};
+use super::inbox::Part;
+use super::{Verdict, Writer};
 use crate::codec::{Facts, add_event};
 use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
 
@@ -158,50 +159,34 @@ pub(super) struct Row {
     pub(super) start: i64,
     pub(super) ended: Option<i64>,
     pub(super) n_events: u64,
-    heard: i64,
-    is_over: bool,
-    last_event: Option<i64>,
+    pub(super) heard: i64,
+    pub(super) is_over: bool,
+    pub(super) last_event: Option<i64>,
     pub(super) facts: Facts,
 }
 
 /// The row of this session, if the archive has it.
-pub(super) fn row(db: &Connection, lsid: &Lsid) -> Result<Option<Row>, StoreError> {
-    let found = db
-        .prepare_cached(
-            "SELECT place, lseq, origin, start, ended, n_events, facts, heard, state, last_event \
-             FROM session WHERE lsid = ?1",
-        )
-        .and_then(|mut statement| {
-            statement
-                .query_row([lsid.as_str()], |row| {
-                    let facts: Vec<u8> = row.get(6)?;
-                    let n_events: i64 = row.get(5)?;
-                    Ok((
-                        facts,
-                        Row {
-                            place: row.get(0)?,
-                            lseq: row.get(1)?,
-                            is_imported: row.get::<_, i64>(2)? == 1,
-                            start: row.get(3)?,
-                            ended: row.get(4)?,
-                            n_events: n_events as u64,
-                            heard: row.get(7)?,
-                            is_over: row.get::<_, i64>(8)? != 0,
-                            last_event: row.get(9)?,
-                            facts: Facts::default(),
-                        },
-                    ))
-                })
-                .optional()
+pub(super) fn row(db: &Connection, lsid: &Lsid) -> rusqlite::Result<Option<Row>> {
+    db.prepare_cached(
+        "SELECT place, lseq, origin, start, ended, n_events, facts, heard, state, last_event \
+         FROM session WHERE lsid = ?1",
+    )?
+    .query_row([lsid.as_str()], |row| {
+        let n_events: i64 = row.get(5)?;
+        Ok(Row {
+            place: row.get(0)?,
+            lseq: row.get(1)?,
+            is_imported: row.get::<_, i64>(2)? == 1,
+            start: row.get(3)?,
+            ended: row.get(4)?,
+            n_events: n_events as u64,
+            heard: row.get(7)?,
+            is_over: row.get::<_, i64>(8)? != 0,
+            last_event: row.get(9)?,
+            facts: Facts::read(row.get_ref(6)?.as_blob()?).map_err(unreadable)?,
         })
-        .map_err(refused_or_corrupt)?;
-    let Some((facts, row)) = found else {
-        return Ok(None);
-    };
-    Ok(Some(Row {
-        facts: Facts::read(&facts).map_err(corrupt)?,
-        ..row
-    }))
+    })
+    .optional()
 }
 
 /// A batch as the writer takes it: everything that needs no archive is done beforehand, for there
@@ -257,6 +242,15 @@ pub(super) fn prepare(events: Vec<Event>) -> Prepared {
 }
 
 impl Addition {
+    /// The bytes of some of its events, in order.
+    fn bytes_of(&self, some: &[&Encoded]) -> Cow<'_, [u8]> {
+        if some.len() == self.events.len() {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let parts = some.iter().map(|event| &self.bytes[event.bytes.clone()]);
+        Cow::Owned(parts.collect::<Vec<&[u8]>>().concat())
+    }
+
     fn add(&mut self, event_idx: usize, event: &Event) {
         let begin = self.bytes.len();
         add_event(&mut self.bytes, event);
@@ -294,47 +288,55 @@ pub(super) fn append(
         change: 0,
     };
     let mut conflicts = Vec::new();
-    let moment = (now, writer.change + 1);
+    let mut all = Vec::with_capacity(batch.sessions.len());
     for addition in &batch.sessions {
-        add(
-            writer,
-            account,
-            addition,
-            moment,
-            &mut appended,
-            &mut conflicts,
-        )?;
+        let fresh = fresh(writer, account, addition, &mut appended, &mut conflicts)?;
+        if !fresh.is_empty() {
+            all.push((addition, addition.bytes_of(&fresh), fresh.len() as u32));
+        }
     }
     if !conflicts.is_empty() {
         conflicts.sort_by_key(|conflict| conflict.event_idx);
         return Ok((Verdict::Discard, Append::Conflicts(conflicts)));
     }
-    if 0 < appended.fresh {
-        writer.next_change();
+    if !all.is_empty() {
+        let parts: Vec<Part<'_>> = all
+            .iter()
+            .map(|(addition, bytes, n_events)| Part {
+                lsid: &addition.lsid,
+                n_events: *n_events,
+                bytes,
+                summary: &addition.summary,
+            })
+            .collect();
+        let change = writer.next_change();
+        let inbox = &mut writer.known.inbox;
+        inbox
+            .put(writer.db, change, now, &parts)
+            .map_err(refused_or_corrupt)?;
     }
     appended.change = writer.change as u64;
     Ok((Verdict::Keep, Append::Done(appended)))
 }
 
-fn add(
+/// The events of a session that the archive does not have; what speaks against any of them is noted.
+fn fresh<'a>(
     writer: &mut Writer<'_>,
     account: AccountId,
-    addition: &Addition,
-    (now, change): (At, i64),
+    addition: &'a Addition,
     appended: &mut Appended,
     conflicts: &mut Vec<Conflict>,
-) -> Result<(), StoreError> {
-    let row = row(writer.db, &addition.lsid)?;
-    if row.as_ref().is_some_and(|row| row.is_imported) {
+) -> Result<Vec<&'a Encoded>, StoreError> {
+    let size = writer.known.inbox.size(writer.db, &addition.lsid)?;
+    if size.is_imported {
         let kind = ConflictKind::SessionImported;
         conflicts.extend(addition.events.iter().map(|event| Conflict {
             event_idx: event.event_idx,
             kind,
         }));
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let mut n_events = row.as_ref().map_or(0, |row| row.n_events);
-    let mut n_bytes = row.as_ref().map_or(0, |row| row.facts.n_bytes);
+    let (mut n_events, mut n_bytes) = (size.n_events, size.n_bytes);
     let mut fresh: Vec<&Encoded> = Vec::with_capacity(addition.events.len());
     for event in &addition.events {
         let kind = match know(writer, account, event).map_err(refused_or_corrupt)? {
@@ -362,35 +364,7 @@ fn add(
         });
     }
     appended.fresh += fresh.len() as u64;
-    if fresh.is_empty() || !conflicts.is_empty() {
-        return Ok(());
-    }
-    let before = match &row {
-        Some(row) => row.facts.summary().map_err(corrupt)?,
-        None => Summary::default(),
-    };
-    let mut summary = before.clone();
-    summary.merge(&addition.summary);
-    let bytes: Cow<'_, [u8]> = if fresh.len() == addition.events.len() {
-        Cow::Borrowed(&addition.bytes)
-    } else {
-        let parts = fresh.iter();
-        let parts: Vec<&[u8]> = parts
-            .map(|event| &addition.bytes[event.bytes.clone()])
-            .collect();
-        Cow::Owned(parts.concat())
-    };
-    let grown = Grown {
-        lsid: &addition.lsid,
-        row,
-        before,
-        summary,
-        n_events,
-        n_bytes,
-        now,
-        change,
-    };
-    keep(writer, &grown, &bytes).map_err(refused_or_corrupt)
+    Ok(fresh)
 }
 
 enum Known {
@@ -408,123 +382,6 @@ fn know(writer: &mut Writer<'_>, account: AccountId, event: &Encoded) -> rusqlit
         Some(known) if known == event.digest => Known::Repeated,
         Some(_) => Known::Taken,
     })
-}
-
-/// A session with fresh events in it.
-struct Grown<'a> {
-    lsid: &'a Lsid,
-    row: Option<Row>,
-    before: Summary,
-    summary: Summary,
-    n_events: u64,
-    n_bytes: u64,
-    now: At,
-    change: i64,
-}
-
-/// Writes the events, the row and the index entries.
-fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::Result<()> {
-    let db = writer.db;
-    let start = grown.summary.start().unwrap_or(grown.now).secs();
-    let ended = grown.summary.ended.map(At::secs);
-    let state = i64::from(ended.is_some());
-    let facts = Facts::of_summary(&grown.summary, grown.n_events, grown.n_bytes).bytes();
-    let site_before = grown.before.site_id();
-    let site = grown.summary.site_id();
-    let after = standing(&grown.summary, &site, start, ended);
-    let before = grown
-        .row
-        .as_ref()
-        .map(|row| standing(&grown.before, &site_before, row.start, row.ended));
-    let (place, lseq) = match &grown.row {
-        Some(row) => (row.place, row.lseq),
-        None => (new_place(db, start)?, writer.next_lseq()),
-    };
-    if before.as_ref() != Some(&after) {
-        let names = &mut writer.known.names;
-        let after = after.picks(db, names)?;
-        let before = before.map_or(Ok(BTreeSet::new()), |before| before.picks(db, names))?;
-        move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
-    }
-    db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, 0, ?2, ?3)")?
-        .execute(params![
-            place,
-            bytes,
-            grown.row.as_ref().and_then(|row| row.last_event)
-        ])?;
-    let last_event = db.last_insert_rowid();
-    if let Some(row) = &grown.row {
-        update(db, row, grown, (start, ended), &facts, last_event)?;
-    } else {
-        db.prepare_cached(
-            "INSERT INTO session (place, lsid, lseq, origin, state, start, ended, heard, born, \
-             change, n_events, facts, last_event) \
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            place,
-            grown.lsid.as_str(),
-            lseq,
-            state,
-            start,
-            ended,
-            grown.now.millis(),
-            grown.change,
-            grown.n_events as i64,
-            facts,
-            last_event
-        ])?;
-    }
-    if let Some(row) = &grown.row
-        && !row.is_over
-        && ended.is_none()
-    {
-        // It goes on: it was in no list of closed sessions, and is in none.
-        return Ok(());
-    }
-    if grown.row.is_some() {
-        body::drop(db, place)?;
-    }
-    let mark = match ended {
-        Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",
-        None => "DELETE FROM unsealed WHERE place = ?1",
-    };
-    db.prepare_cached(mark)?.execute([place])?;
-    Ok(())
-}
-
-/// Brings a session's row up to date. Columns that indexes are made of are only written when they
-/// change: each would cost a page.
-fn update(
-    db: &Connection,
-    row: &Row,
-    grown: &Grown<'_>,
-    (start, ended): (i64, Option<i64>),
-    facts: &[u8],
-    last_event: i64,
-) -> rusqlite::Result<()> {
-    let (place, change) = (row.place, grown.change);
-    let n_events = grown.n_events as i64;
-    let is_quiet = !row.is_over
-        && ended.is_none()
-        && row.heard / HEARD_MILLIS == grown.now.millis() / HEARD_MILLIS;
-    if is_quiet {
-        db.prepare_cached(
-            "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, \
-             last_event = ?6 WHERE place = ?1",
-        )?
-        .execute(params![place, start, change, n_events, facts, last_event])?;
-        return Ok(());
-    }
-    let (state, heard) = (i64::from(ended.is_some()), grown.now.millis());
-    db.prepare_cached(
-        "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, last_event = ?6, \
-         state = ?7, ended = ?8, heard = ?9 WHERE place = ?1",
-    )?
-    .execute(params![
-        place, start, change, n_events, facts, last_event, state, ended, heard
-    ])?;
-    Ok(())
 }
 
 /// How exactly it is known when a session was heard of, in milliseconds: it may have been so much

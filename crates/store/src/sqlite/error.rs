@@ -105,3 +105,9 @@ pub(super) fn corrupt_text(column: &'static str) -> rusqlite::Error {
     let cause = format!("`{column}` has a value that is none");
     rusqlite::Error::FromSqlConversionFailure(0, kind, cause.into())
 }
+
+/// Bytes that cannot be read, in the middle of a query.
+pub(super) fn unreadable(error: crate::codec::CodecError) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Blob;
+    rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
+}

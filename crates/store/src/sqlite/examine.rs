@@ -74,7 +74,7 @@ fn examine_one(
         faults.push("its lsid is none".into());
         return Ok(Examined { faults, ..examined });
     };
-    let Some(row) = row(db, &lsid)? else {
+    let Some(row) = row(db, &lsid).map_err(refused_or_corrupt)? else {
         faults.push("it is not found by its lsid".into());
         return Ok(Examined { faults, ..examined });
     };

@@ -22,7 +22,7 @@ pub(super) fn import(
 ) -> Result<(Verdict, Import), StoreError> {
     let mut import = Import::default();
     for document in documents {
-        let known = row(writer.db, &document.lsid)?;
+        let known = row(writer.db, &document.lsid).map_err(refused_or_corrupt)?;
         let facts = Facts::of_document(document);
         match &known {
             Some(row) if !row.is_imported => {

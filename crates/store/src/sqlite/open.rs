@@ -15,6 +15,7 @@ const FORMATS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("format2.sql"),
     include_str!("format3.sql"),
+    include_str!("format4.sql"),
 ];
 
 /// The file's name in the data directory.

@@ -6,16 +6,17 @@ use debrief_domain::{Change, Filter, Lsid, RepId, Which, Window};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{kind, known_name, name};
-use super::error::{corrupt, refused_or_corrupt};
+use super::error::{corrupt, refused_or_corrupt, unreadable};
 use super::events::events_of;
 use super::segment::Segments;
 use super::upkeep::counter;
-use super::{body, recording};
+use super::{body, inbox, recording};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
-/// Reads one page in one short transaction.
+/// Reads one page in one short transaction. A reading that began before events which are not settled
+/// gets no page, and has no bound still.
 pub(super) fn page(
     db: &Connection,
     segments: &Segments,
@@ -32,7 +33,12 @@ pub(super) fn page(
             bound
         }
         None => {
-            let bound = Change(counter(db, "change").map_err(refused_or_corrupt)? as u64);
+            let (change, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
+            let wanted = *reading.wanted.get_or_insert(Change(change as u64));
+            let bound = Change(settled as u64);
+            if bound < wanted {
+                return Ok(reading);
+            }
             reading.bound = Some(bound);
             bound
         }
@@ -53,6 +59,68 @@ pub(super) fn page(
     }
     transaction.commit().map_err(refused_or_corrupt)?;
     Ok(reading)
+}
+
+/// The longest sealed bytes that are read on the spot.
+const SPOT_BYTES_MAX: u64 = 256 << 10;
+
+/// Shows the one session that a reading names, if it is sealed and not long, with one look into the
+/// database; a session that nobody knows is soon shown, too. For everything else it says no, and has
+/// shown nothing.
+pub(super) fn on_the_spot(
+    db: &Connection,
+    segments: &Segments,
+    reading: &mut Reading,
+    scan: &mut dyn Scan,
+) -> Result<bool, StoreError> {
+    let Which::Named(lsids) = &reading.selection.which else {
+        return Ok(false);
+    };
+    let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
+        return Ok(false);
+    };
+    // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
+    let Ok((bound, is_settled, place, row)) = spot(db, lsid) else {
+        return Ok(false);
+    };
+    let shows = match (place, &row) {
+        (Some(_), Some(row)) => row.slot.len <= SPOT_BYTES_MAX,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    if !shows || !is_settled {
+        return Ok(false);
+    }
+    if let Some(row) = row {
+        let shown = [row];
+        body::read_each(segments, &shown, |_, body| {
+            let flow = scan.session(Found::sealed(body, &shown[0]))?;
+            Ok(flow == Flow::More)
+        })?;
+        reading.last = Some((1, 0, row.place));
+    }
+    reading.bound = Some(Change(bound as u64));
+    reading.stage = Stage::Done;
+    scan.page_over(reading)?;
+    Ok(true)
+}
+
+/// The last commit; whether it is settled; the session's place, if there is one; its row, if it is
+/// sealed.
+type Spot = (i64, bool, Option<i64>, Option<body::Row>);
+
+fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<Spot> {
+    db.prepare_cached(
+        "SELECT s.place, b.change, b.names, b.segment, b.at, b.len, c.value, \
+         NOT EXISTS (SELECT 1 FROM inbox) FROM counter c \
+         LEFT JOIN session s ON s.lsid = ?1 LEFT JOIN body b ON b.place = s.place \
+         WHERE c.name = 'change'",
+    )?
+    .query_row([lsid.as_str()], |row| {
+        let is_sealed = row.get_ref(1)? != rusqlite::types::ValueRef::Null;
+        let sealed = is_sealed.then(|| body::Row::of(row)).transpose()?;
+        Ok((row.get(6)?, row.get(7)?, row.get(0)?, sealed))
+    })
 }
 
 /// Where a new reading starts.
@@ -197,9 +265,6 @@ fn fits(db: &Connection, place: i64, filter: &Filter, members: &Members) -> rusq
     let (facts, origin): (Vec<u8>, i64) = db
         .prepare_cached("SELECT facts, origin FROM session WHERE place = ?1")?
         .query_row([place], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let unreadable = |error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
-    };
     let facts = Facts::read(&facts).map_err(unreadable)?;
     let (owners, teams, site) = if origin == 1 {
         facts.imported()
@@ -291,12 +356,7 @@ fn show(
         let row = &rows[idx];
         reading.last = reading.queue.pop_front();
         *n_left -= 1;
-        flow = scan.session(Found::Sealed {
-            body,
-            names: row.names as u64,
-            place: row.place,
-            change: row.change as u64,
-        })?;
+        flow = scan.session(Found::sealed(body, row))?;
         Ok(flow == Flow::More)
     })?;
     Ok(flow)
@@ -338,6 +398,17 @@ fn sealed_rows(
         }
     }
     Ok(found)
+}
+
+impl<'a> Found<'a> {
+    fn sealed(body: &'a [u8], row: &body::Row) -> Found<'a> {
+        Found::Sealed {
+            body,
+            names: row.names as u64,
+            place: row.place,
+            change: row.change as u64,
+        }
+    }
 }
 
 /// Shows the visitor a session whose sealed bytes are not in a file.

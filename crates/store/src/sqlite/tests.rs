@@ -59,7 +59,7 @@ fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
     drop(db);
     assert_eq!(
         refusal(directory.path()),
-        "the archive has format 99, and this Debrief knows formats up to 3: use the newer Debrief \
+        "the archive has format 99, and this Debrief knows formats up to 4: use the newer Debrief \
          that wrote it"
     );
     let db = Connection::open(&file).unwrap();
@@ -331,6 +331,8 @@ async fn a_session_is_never_closed_a_moment_too_early() {
         );
         let done = store.append(AccountId(1), vec![event], at(millis)).await;
         assert!(matches!(done.unwrap(), Append::Done(done) if done.fresh == 1));
+        // Each becomes part of the session by itself.
+        store.last_change().await.unwrap();
     }
     assert_eq!(store.lapse(at(900), 10).await.unwrap(), 0);
     assert_eq!(store.lapse(at(1_000), 10).await.unwrap(), 1);

@@ -1,0 +1,230 @@
+//! Events on their way out of the inbox: into the rows and index entries of their sessions.
+
+use std::collections::BTreeSet;
+
+use debrief_domain::{At, Lsid, Summary};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::append::{HEARD_MILLIS, Row, move_picks, new_place, row, standing};
+use super::error::unreadable;
+use super::inbox::Part;
+use super::{Writer, body};
+use crate::codec::Facts;
+
+/// What came of one session since it was settled last.
+pub(super) struct Growth {
+    /// The last commit.
+    change: i64,
+    /// When that was.
+    now: At,
+    n_events: u64,
+    /// The events as they are kept, in order of arrival.
+    bytes: Vec<u8>,
+    summary: Summary,
+}
+
+impl Growth {
+    pub(super) fn new(change: i64, now: At, part: &Part<'_>) -> Growth {
+        Growth {
+            change,
+            now,
+            n_events: u64::from(part.n_events),
+            bytes: part.bytes.to_vec(),
+            summary: part.summary.clone(),
+        }
+    }
+
+    /// Takes in what came later.
+    pub(super) fn add(&mut self, change: i64, now: At, part: &Part<'_>) {
+        self.change = change;
+        self.now = now;
+        self.n_events += u64::from(part.n_events);
+        self.bytes.extend_from_slice(part.bytes);
+        self.summary.merge(part.summary);
+    }
+}
+
+/// Puts what came of a session into it.
+pub(super) fn settle_one(
+    writer: &mut Writer<'_>,
+    lsid: &Lsid,
+    growth: Growth,
+) -> rusqlite::Result<()> {
+    let known = row(writer.db, lsid).and_then(|row| {
+        let before = match &row {
+            Some(row) => row.facts.summary().map_err(unreadable)?,
+            None => Summary::default(),
+        };
+        Ok((row, before))
+    });
+    let (row, before) = match known {
+        Ok(known) => known,
+        Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+            // The other sessions must not wait for one that is damaged, which `verify` names.
+            tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
+            return keep_events(writer.db, lsid, &growth);
+        }
+        Err(error) => return Err(error),
+    };
+    let n_bytes = growth.bytes.len() as u64;
+    let mut summary = before.clone();
+    summary.merge(&growth.summary);
+    let grown = Grown {
+        lsid,
+        before,
+        summary,
+        n_events: row.as_ref().map_or(0, |row| row.n_events) + growth.n_events,
+        n_bytes: row.as_ref().map_or(0, |row| row.facts.n_bytes) + n_bytes,
+        now: growth.now,
+        change: growth.change,
+        row,
+    };
+    keep(writer, &grown, &growth.bytes)
+}
+
+/// Keeps nothing but the events of a session whose state cannot be read.
+fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Result<()> {
+    let known: Option<(i64, Option<i64>)> = db
+        .prepare_cached("SELECT place, last_event FROM session WHERE lsid = ?1")?
+        .query_row([lsid.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((place, before)) = known else {
+        return Ok(());
+    };
+    let last_event = add_events(db, place, &growth.bytes, before)?;
+    db.prepare_cached(
+        "UPDATE session SET last_event = ?2, change = ?3, n_events = n_events + ?4 \
+         WHERE place = ?1",
+    )?
+    .execute(params![
+        place,
+        last_event,
+        growth.change,
+        growth.n_events as i64
+    ])?;
+    Ok(())
+}
+
+/// Adds a row of events to a session's chain, and gives its number.
+fn add_events(
+    db: &Connection,
+    place: i64,
+    bytes: &[u8],
+    before: Option<i64>,
+) -> rusqlite::Result<i64> {
+    db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, 0, ?2, ?3)")?
+        .execute(params![place, bytes, before])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// A session with fresh events in it.
+struct Grown<'a> {
+    lsid: &'a Lsid,
+    row: Option<Row>,
+    before: Summary,
+    summary: Summary,
+    n_events: u64,
+    n_bytes: u64,
+    now: At,
+    change: i64,
+}
+
+/// Writes the events, the row and the index entries.
+fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::Result<()> {
+    let db = writer.db;
+    let start = grown.summary.start().unwrap_or(grown.now).secs();
+    let ended = grown.summary.ended.map(At::secs);
+    let state = i64::from(ended.is_some());
+    let facts = Facts::of_summary(&grown.summary, grown.n_events, grown.n_bytes).bytes();
+    let site_before = grown.before.site_id();
+    let site = grown.summary.site_id();
+    let after = standing(&grown.summary, &site, start, ended);
+    let before = grown
+        .row
+        .as_ref()
+        .map(|row| standing(&grown.before, &site_before, row.start, row.ended));
+    let (place, lseq) = match &grown.row {
+        Some(row) => (row.place, row.lseq),
+        None => (new_place(db, start)?, writer.next_lseq()),
+    };
+    if before.as_ref() != Some(&after) {
+        let names = &mut writer.known.names;
+        let after = after.picks(db, names)?;
+        let before = before.map_or(Ok(BTreeSet::new()), |before| before.picks(db, names))?;
+        move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
+    }
+    let before = grown.row.as_ref().and_then(|row| row.last_event);
+    let last_event = add_events(db, place, bytes, before)?;
+    if let Some(row) = &grown.row {
+        update(db, row, grown, (start, ended), &facts, last_event)?;
+    } else {
+        db.prepare_cached(
+            "INSERT INTO session (place, lsid, lseq, origin, state, start, ended, heard, born, \
+             change, n_events, facts, last_event) \
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            place,
+            grown.lsid.as_str(),
+            lseq,
+            state,
+            start,
+            ended,
+            grown.now.millis(),
+            grown.change,
+            grown.n_events as i64,
+            facts,
+            last_event
+        ])?;
+    }
+    if let Some(row) = &grown.row
+        && !row.is_over
+        && ended.is_none()
+    {
+        // It goes on: it was in no list of closed sessions, and is in none.
+        return Ok(());
+    }
+    if grown.row.is_some() {
+        body::drop(db, place)?;
+    }
+    let mark = match ended {
+        Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",
+        None => "DELETE FROM unsealed WHERE place = ?1",
+    };
+    db.prepare_cached(mark)?.execute([place])?;
+    Ok(())
+}
+
+/// Brings a session's row up to date. Columns that indexes are made of are only written when they
+/// change: each would cost a page.
+fn update(
+    db: &Connection,
+    row: &Row,
+    grown: &Grown<'_>,
+    (start, ended): (i64, Option<i64>),
+    facts: &[u8],
+    last_event: i64,
+) -> rusqlite::Result<()> {
+    let (place, change) = (row.place, grown.change);
+    let n_events = grown.n_events as i64;
+    let is_quiet = !row.is_over
+        && ended.is_none()
+        && row.heard / HEARD_MILLIS == grown.now.millis() / HEARD_MILLIS;
+    if is_quiet {
+        db.prepare_cached(
+            "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, \
+             last_event = ?6 WHERE place = ?1",
+        )?
+        .execute(params![place, start, change, n_events, facts, last_event])?;
+        return Ok(());
+    }
+    let (state, heard) = (i64::from(ended.is_some()), grown.now.millis());
+    db.prepare_cached(
+        "UPDATE session SET start = ?2, change = ?3, n_events = ?4, facts = ?5, last_event = ?6, \
+         state = ?7, ended = ?8, heard = ?9 WHERE place = ?1",
+    )?
+    .execute(params![
+        place, start, change, n_events, facts, last_event, state, ended, heard
+    ])?;
+    Ok(())
+}
