@@ -31,6 +31,9 @@ pub(super) const BIG: Place = Place {
     table_end: "<!-- end of the big table -->",
 };
 
+/// A cell of the table with nothing to tell.
+const NONE: &str = "–";
+
 /// What a row found.
 pub(super) enum Measured {
     /// One value per repeat in each list.
@@ -128,8 +131,8 @@ struct RowDocument {
     ratio: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
-    goal: f64,
-    stretch: f64,
+    goal: Option<f64>,
+    stretch: Option<f64>,
     better: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
@@ -228,7 +231,7 @@ fn cells(row: &Row, got: &Measured) -> [String; 9] {
             )
         }
         Measured::Missing { why } => {
-            let none = || "–".to_owned();
+            let none = || NONE.to_owned();
             (none(), none(), none(), none(), why.clone())
         }
     };
@@ -242,8 +245,11 @@ fn cells(row: &Row, got: &Measured) -> [String; 9] {
     };
     let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
     let what = format!("{}; against {}{note}", row.name, row.against);
-    let goal = format!("{sign} {}", short(row.goal));
-    let stretch = format!("{sign} {}", short(row.stretch));
+    let wanted = |value: f64| format!("{sign} {}", short(value));
+    let (goal, stretch) = match row.goals {
+        Some(goals) => (wanted(goals.goal), wanted(goals.stretch)),
+        None => (NONE.to_owned(), NONE.to_owned()),
+    };
     let key = row.key.to_owned();
     [
         key, what, debrief, peer, unit, ratio, goal, stretch, reached,
@@ -251,14 +257,17 @@ fn cells(row: &Row, got: &Measured) -> [String; 9] {
 }
 
 fn reached(row: &Row, ratio: f64) -> &'static str {
+    let Some(goals) = row.goals else {
+        return NONE;
+    };
     let meets = |wanted: f64| match row.better {
         Better::Higher => wanted <= ratio,
         Better::Lower => ratio <= wanted,
     };
-    if meets(row.stretch) {
+    if meets(goals.stretch) {
         return "stretch";
     }
-    if meets(row.goal) { "goal" } else { "no" }
+    if meets(goals.goal) { "goal" } else { "no" }
 }
 
 fn json(row: &Row, got: &Measured) -> RowDocument {
@@ -272,8 +281,8 @@ fn json(row: &Row, got: &Measured) -> RowDocument {
         ratio: ratio.map(|ratio| rounded(ratio.median)),
         min: ratio.map(|ratio| rounded(ratio.min)),
         max: ratio.map(|ratio| rounded(ratio.max)),
-        goal: row.goal,
-        stretch: row.stretch,
+        goal: row.goals.map(|goals| goals.goal),
+        stretch: row.goals.map(|goals| goals.stretch),
         better: match row.better {
             Better::Higher => "higher",
             Better::Lower => "lower",
@@ -353,6 +362,7 @@ pub(super) fn commit(workspace: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::Goals;
     use super::*;
 
     #[test]
@@ -360,6 +370,35 @@ mod tests {
         let spread = |median, min, max| Spread { median, min, max };
         assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), spread(2.0, 1.0, 3.0));
         assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0]), spread(2.5, 1.0, 4.0));
+    }
+
+    #[test]
+    fn a_row_without_goals_reaches_none_and_fails_none() {
+        let row = |goals| Row {
+            key: "key",
+            name: "name",
+            against: "peer",
+            goals,
+            better: Better::Higher,
+            measure: |_| unreachable!(),
+        };
+        let done = || Measured::Done {
+            unit: "MB/s",
+            debrief: vec![3.0],
+            peer: vec![2.0],
+            ratios: vec![1.5],
+            note: None,
+        };
+        let shown = |goals| cells(&row(goals), &done())[5..].join(" | ");
+        assert_eq!(shown(None), "1.50 (1.50–1.50) | – | – | –");
+        let (goal, stretch) = (1.5, 2.0);
+        let goals = Some(Goals { goal, stretch });
+        assert_eq!(shown(goals), "1.50 (1.50–1.50) | ≥ 1.50 | ≥ 2.00 | goal");
+        let document = json(&row(None), &done());
+        let document = serde_json::to_value(document).expect("a document");
+        assert_eq!(document["ratio"], 1.5);
+        assert!(document["goal"].is_null());
+        assert!(document["stretch"].is_null());
     }
 
     #[test]
