@@ -5,6 +5,7 @@ mod decoders;
 mod fairness;
 mod flask;
 mod ingest;
+mod part;
 mod upload;
 mod xmlagg;
 

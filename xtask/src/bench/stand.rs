@@ -43,7 +43,7 @@ pub(super) struct Scale {
     pub(super) upload_bytes: u64,
     /// How often that is done.
     pub(super) n_uploads: u32,
-    /// Sessions of PostgreSQL's normalised tables at most.
+    /// Sessions at most that a database is given to make a report of.
     pub(super) n_normalised: u32,
 }
 
