@@ -3,6 +3,7 @@
 //! It judges speed, memory and size; whether answers are right is for the tests. It checks only
 //! that what it measures is what it asked for.
 
+mod basex;
 mod big;
 mod census;
 mod debrief;
@@ -38,7 +39,7 @@ const MEMORY_REPORT_BYTES: u64 = 1_000_000_000;
 const UPLOADS_MAX: u32 = 3;
 const UPLOAD_BYTES: u64 = 10_000_000_000;
 const UPLOAD_BYTES_QUICK: u64 = 1_000_000_000;
-/// PostgreSQL makes the report as one value, which has a limit, and takes its time.
+/// Databases take their time to make a report, and to be filled before.
 const SESSIONS_NORMALISED: u32 = 10_000;
 const SESSIONS_NORMALISED_QUICK: u32 = 300;
 

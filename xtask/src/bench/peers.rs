@@ -162,7 +162,7 @@ impl Xmllint {
 }
 
 /// Whether a program is there and runs.
-fn answers(program: &str, flag: &str) -> bool {
+pub(super) fn answers(program: &str, flag: &str) -> bool {
     let status: io::Result<_> = Command::new(program)
         .arg(flag)
         .stdin(Stdio::null())

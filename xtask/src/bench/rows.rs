@@ -1,5 +1,6 @@
 //! The rows of the bench: what is compared with what, and how each is measured.
 
+mod basex;
 mod day;
 mod decoders;
 mod fairness;
@@ -115,6 +116,14 @@ pub(super) static ROWS: &[Row] = &[
         goals: goals(100.0, 300.0),
         better: Better::Higher,
         measure: xmlagg::against_postgresql,
+    },
+    Row {
+        key: "basex",
+        name: "whole-range report, gzip client",
+        against: "BaseX writing it out of its XML database",
+        goals: None,
+        better: Better::Higher,
+        measure: basex::against_basex,
     },
     Row {
         key: "flask",

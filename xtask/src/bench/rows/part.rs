@@ -2,11 +2,16 @@
 
 use std::io::{self, Write};
 
+use anyhow::ensure;
+
 use super::super::flood::Stream;
 use super::super::load::Coding;
 use super::super::results::Measured;
-use super::super::stand::{Stand, near};
+use super::super::stand::{Stand, near, say};
 use super::{LOOKUP_TOLERANCE, MEGABYTE, compared};
+
+/// A peer's document must be at least this share as long as ours: the same facts.
+const SAME_FACTS_MIN: f64 = 0.9;
 
 /// Some sessions and their report.
 pub(super) struct Part {
@@ -36,6 +41,17 @@ impl Part {
             xml_bytes,
             gzip_bytes,
         })
+    }
+
+    /// Whether a peer's document is as long as one with the same facts.
+    pub(super) fn check_facts(&self, peer: &str, n_bytes: u64) -> anyhow::Result<()> {
+        let share = n_bytes as f64 / self.xml_bytes as f64;
+        let percent = share * 100.0;
+        say(&format!(
+            "{peer}'s document has {percent:.0} % of our bytes"
+        ));
+        ensure!(SAME_FACTS_MIN <= share, "{peer}'s document lacks facts");
+        Ok(())
     }
 
     /// Megabytes of XML per second that Debrief sends to a client with gzip.

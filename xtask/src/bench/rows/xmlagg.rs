@@ -3,17 +3,14 @@
 use std::io;
 use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 use super::super::load::{self, Coding, Connection};
 use super::super::postgresql::{POSTGRESQL_MISSING, Postgresql};
 use super::super::results::Measured;
-use super::super::stand::{Stand, say};
+use super::super::stand::Stand;
 use super::part::Part;
 use super::{MEGABYTE, missing, rounds};
-
-/// PostgreSQL's document must be at least this share as long as ours: the same facts.
-const SAME_FACTS_MIN: f64 = 0.9;
 
 pub(super) fn against_postgresql(stand: &mut Stand) -> anyhow::Result<Measured> {
     let folder = stand.home().parent().context("the stand has no folder")?;
@@ -32,13 +29,7 @@ pub(super) fn against_postgresql(stand: &mut Stand) -> anyhow::Result<Measured> 
     connection.receive(&mut ndjson)?;
     let mut reporting = postgresql.normalised(&ndjson)?;
     drop(ndjson);
-    let their_bytes = reporting.report()? as f64;
-    let share = their_bytes / part.xml_bytes as f64;
-    say(&format!(
-        "PostgreSQL's document has {:.0} % of our bytes",
-        share * 100.0
-    ));
-    ensure!(SAME_FACTS_MIN <= share, "PostgreSQL's document lacks facts");
+    part.check_facts("PostgreSQL", reporting.report()?)?;
     let [debrief, peer] = rounds(
         stand.scale.n_repeats,
         [&mut || part.sent_by_debrief(stand), &mut || {
