@@ -193,13 +193,16 @@ impl KnownDirectory {
     }
 }
 
-/// What the writer does inside the transaction, and what it says after the commit.
-/// Without a transaction it only learns why there is none.
+/// A call that waits for the writer.
 struct WriteCall {
     /// Whether it must find sessions as everything acknowledged before has made them.
     needs: Needs,
-    run: Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>,
+    run: Work,
 }
+
+/// What the writer does inside the transaction, and what it says after the commit.
+/// Without a transaction it only learns why there is none.
+type Work = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
 type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
 
 /// What a call finds in the archive.
@@ -620,8 +623,7 @@ fn run_group(
     let is_idle = first.is_none();
     let mut next = first;
     while let Some(call) = next {
-        run_call(&mut writer, call, acknowledgements)
-            .map_err(work)?;
+        run_call(&mut writer, call, acknowledgements).map_err(work)?;
         next = if acknowledgements.len() < GROUP_CALLS_MAX {
             calls.try_recv()
         } else {
@@ -798,7 +800,9 @@ impl Backend for Sqlite {
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| account::create(writer.db, account))
+        self.write_beside(Needs::Nothing, move |writer| {
+            account::create(writer.db, account)
+        })
     }
 
     fn accounts(&self) -> Answer<'_, Vec<Account>> {
@@ -814,11 +818,15 @@ impl Backend for Sqlite {
     }
 
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| account::set_enabled(writer.db, &name, enabled))
+        self.write_beside(Needs::Nothing, move |writer| {
+            account::set_enabled(writer.db, &name, enabled)
+        })
     }
 
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| account::renew_secret(writer.db, &name, secret))
+        self.write_beside(Needs::Nothing, move |writer| {
+            account::renew_secret(writer.db, &name, secret)
+        })
     }
 
     fn issue_token(
@@ -828,7 +836,9 @@ impl Backend for Sqlite {
         now: At,
         expires: At,
     ) -> Answer<'_, bool> {
-        self.write_beside(Needs::Nothing, move |writer| account::issue_token(writer.db, &account, token, now, expires))
+        self.write_beside(Needs::Nothing, move |writer| {
+            account::issue_token(writer.db, &account, token, now, expires)
+        })
     }
 
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
@@ -853,7 +863,9 @@ impl Backend for Sqlite {
     }
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
-        self.write_beside(Needs::Nothing, move |writer| account::link_secret(writer.db, fresh))
+        self.write_beside(Needs::Nothing, move |writer| {
+            account::link_secret(writer.db, fresh)
+        })
     }
 
     fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
@@ -887,7 +899,9 @@ impl Backend for Sqlite {
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
-        self.write_beside(Needs::Nothing, move |writer| presence::set(writer, &rep, now, expires))
+        self.write_beside(Needs::Nothing, move |writer| {
+            presence::set(writer, &rep, now, expires)
+        })
     }
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
@@ -917,7 +931,9 @@ impl Backend for Sqlite {
     }
 
     fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
-        self.write_beside(Needs::Nothing, move |writer| source::put_note(writer, &source, &name, value.as_deref()))
+        self.write_beside(Needs::Nothing, move |writer| {
+            source::put_note(writer, &source, &name, value.as_deref())
+        })
     }
 
     fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::error::{refused_or_corrupt, unreadable};
+use super::ids::Name;
 use super::inbox::Part;
 use super::{Verdict, Writer};
 use crate::codec::{Facts, add_event};
@@ -213,7 +214,7 @@ struct Encoded {
     /// Its place in the batch.
     event_idx: usize,
     id_hash: [u8; 16],
-    digest: i64,
+    digest: u32,
     /// Its place in the bytes.
     bytes: Range<usize>,
 }
@@ -261,14 +262,14 @@ impl Addition {
             .chain_update([0])
             .chain_update(&self.bytes[bytes.clone()]);
         let content: [u8; 32] = content.finalize().into();
-        let [a, b, c, d, e, f, g, h, ..] = content;
+        let [a, b, c, d, ..] = content;
         let mut id_hash = [0; 16];
         id_hash.copy_from_slice(&hash[..16]);
         self.summary.absorb(event);
         self.events.push(Encoded {
             event_idx,
             id_hash,
-            digest: i64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            digest: u32::from_le_bytes([a, b, c, d]),
             bytes,
         });
     }
@@ -375,8 +376,11 @@ enum Known {
 
 /// Notes the event's id, or says what the archive knows of it.
 fn know(writer: &mut Writer<'_>, account: AccountId, event: &Encoded) -> rusqlite::Result<Known> {
-    let key = (account.0, event.id_hash);
-    let known = writer.known.ids.know(writer.db, key, event.digest)?;
+    let name = Name {
+        account: account.0,
+        hash: event.id_hash,
+    };
+    let known = writer.known.ids.know(writer.db, &name, event.digest)?;
     Ok(match known {
         None => Known::Fresh,
         Some(known) if known == event.digest => Known::Repeated,

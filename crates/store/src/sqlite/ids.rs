@@ -1,51 +1,91 @@
 //! Which events were ever acknowledged: those of late commits in memory and in rows as they came,
-//! all others sorted in a table.
+//! all others in sorted runs.
 //!
 //! Ids are random. To write each into its place in a sorted table would dirty a page of the file
-//! for every event; so a commit adds one row with all of its ids, and every now and then a part of
-//! the key space is sorted in at once. What is in memory can be read again from the rows, and is
-//! when another process has written to the archive.
+//! for every event; so a commit adds one row with all of its ids, and every now and then all that
+//! have come are written as one sorted run. What is in memory can be read again from the tables, and
+//! is when another process has written to the archive.
 
 mod filter;
+mod runs;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use filter::Filter;
 use foldhash::fast::RandomState;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-/// Ids in memory from which on they are sorted into the table.
-const UNSORTED_IDS_MAX: usize = if cfg!(test) { 4 << 10 } else { 64 << 10 };
-/// Ids sorted in by one commit, unless more have come.
-const SORT_IDS_MIN: usize = if cfg!(test) { 256 } else { 4 << 10 };
+use runs::Runs;
+
+/// Ids in memory from which on they are written as a run.
+const UNSORTED_IDS_MAX: usize = if cfg!(test) { 1 << 10 } else { 64 << 10 };
 /// Bytes of an id in a row.
-const ID_BYTES: usize = 32;
+const ID_BYTES: usize = 16;
+/// Bytes of an id in a row of the formats before the fourth.
+const OLD_ID_BYTES: usize = 32;
 
-/// An account and the hash of an event's id.
-pub(super) type Key = (i64, [u8; 16]);
+/// What an event is known by for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) account: i64,
+    /// Of the id that the account gave it.
+    pub(super) hash: [u8; 16],
+}
+
+/// 96 bits of a name, as good as random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key(u128);
+
+/// Bits of a digest.
+const DIGEST_BITS: u32 = 32;
+/// Any odd number with many bits would do: it keeps accounts apart.
+const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+impl Key {
+    fn of(name: &Name) -> Key {
+        let apart = u128::from(name.account.cast_unsigned()).wrapping_mul(SPREAD);
+        Key((u128::from_be_bytes(name.hash) ^ apart) >> DIGEST_BITS)
+    }
+}
+
+/// A key, and the digest of its event in the low bits: as it is kept, and in order of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Id(u128);
+
+impl Id {
+    fn new(key: Key, digest: u32) -> Id {
+        Id(key.0 << DIGEST_BITS | u128::from(digest))
+    }
+
+    fn key(self) -> Key {
+        Key(self.0 >> DIGEST_BITS)
+    }
+
+    fn digest(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Ids one behind the other.
+fn bytes_of(ids: &[Id]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.0.to_be_bytes()).collect()
+}
+
+fn ids_in(bytes: &[u8]) -> impl Iterator<Item = Id> {
+    let ids = bytes.as_chunks::<ID_BYTES>().0.iter();
+    ids.map(|id| Id(u128::from_be_bytes(*id)))
+}
 
 /// What the writer remembers of ids.
 #[derive(Default)]
 pub(super) struct Ids {
-    /// Not yet sorted into the table, or just so; each with the digest of its event.
-    unsorted: HashMap<Key, i64, RandomState>,
-    /// Which ids may be in the table.
-    sorted: Filter,
+    /// Not yet in a run, each with the digest of its event.
+    unsorted: HashMap<Key, u32, RandomState>,
+    runs: Runs,
     /// The commit up to which rows have been read; none before the first transaction.
     read_to: Option<i64>,
     /// Ids of the open transaction, in order.
-    fresh: Vec<(Key, i64)>,
-    /// What is being sorted in.
-    sorting: Option<Sorting>,
-}
-
-/// Ids on their way into the table, from the smallest to the largest.
-struct Sorting {
-    keys: Vec<Key>,
-    n_done: usize,
-    /// Rows up to this commit have nothing but these keys and sorted ones.
-    through: i64,
+    fresh: Vec<Id>,
 }
 
 impl Ids {
@@ -61,14 +101,23 @@ impl Ids {
             return Ok(());
         }
         // Somebody else has written, or this is the first transaction.
-        self.sorted = Filter::default();
-        let mut statement = db.prepare_cached("SELECT ids FROM event_id_run WHERE ?1 < change")?;
-        let mut rows = statement.query([self.read_to.unwrap_or(-1)])?;
-        while let Some(row) = rows.next()? {
-            let ids = row.get_ref(0)?.as_blob()?;
-            self.unsorted
-                .extend(ids.chunks_exact(ID_BYTES).filter_map(unpack));
-        }
+        self.clear();
+        self.runs.load(db)?;
+        let read = |sql: &str, unpack: &mut dyn FnMut(&[u8])| -> rusqlite::Result<()> {
+            let mut select = db.prepare_cached(sql)?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                unpack(row.get_ref(0)?.as_blob()?);
+            }
+            Ok(())
+        };
+        let unsorted = &mut self.unsorted;
+        read("SELECT ids FROM event_id_run", &mut |bytes| {
+            unsorted.extend(bytes.chunks_exact(OLD_ID_BYTES).filter_map(unpack_old));
+        })?;
+        read("SELECT ids FROM id_recent", &mut |bytes| {
+            unsorted.extend(ids_in(bytes).map(|id| (id.key(), id.digest())));
+        })?;
         self.read_to = Some(change);
         Ok(())
     }
@@ -80,99 +129,210 @@ impl Ids {
 
     /// Forgets the ids that were added since the mark.
     pub(super) fn undo(&mut self, mark: usize) {
-        for (key, _) in self.fresh.drain(mark..) {
-            self.unsorted.remove(&key);
+        for id in self.fresh.drain(mark..) {
+            self.unsorted.remove(&id.key());
         }
     }
 
-    /// The digest of the event with this id; none when it is new, and then it is noted.
+    /// The digest of the event with this name; none when it is new, and then it is noted.
     pub(super) fn know(
         &mut self,
         db: &Connection,
-        key: Key,
-        digest: i64,
-    ) -> rusqlite::Result<Option<i64>> {
+        name: &Name,
+        digest: u32,
+    ) -> rusqlite::Result<Option<u32>> {
+        let key = Key::of(name);
         let new = match self.unsorted.entry(key) {
             Entry::Occupied(known) => return Ok(Some(*known.get())),
             Entry::Vacant(new) => new,
         };
-        if self.sorted.may_have(&key) {
-            let known = db
-                .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
-                .query_row(params![key.0, key.1], |row| row.get(0))
-                .optional()?;
-            if known.is_some() {
-                return Ok(known);
-            }
+        if let Some(known) = self.runs.find(db, name)? {
+            return Ok(Some(known));
         }
         new.insert(digest);
-        self.fresh.push((key, digest));
+        self.fresh.push(Id::new(key, digest));
         Ok(None)
     }
 
-    /// Writes the ids of the transaction, as those of this commit, and sorts some others in.
+    /// Writes the ids of the transaction, as those of this commit. Runs are only changed by a commit
+    /// that has some, so that other processes notice.
     pub(super) fn finish(&mut self, db: &Connection, change: i64) -> rusqlite::Result<()> {
-        if !self.fresh.is_empty() {
-            let mut ids = Vec::with_capacity(self.fresh.len() * ID_BYTES);
-            for ((account, hash), digest) in &self.fresh {
-                ids.extend_from_slice(&account.to_le_bytes());
-                ids.extend_from_slice(hash);
-                ids.extend_from_slice(&digest.to_le_bytes());
-            }
-            db.prepare_cached("INSERT INTO event_id_run VALUES (?1, ?2)")?
-                .execute(params![change, ids])?;
-        }
-        if self.sorting.is_none() && UNSORTED_IDS_MAX <= self.unsorted.len() {
-            let mut keys: Vec<Key> = self.unsorted.keys().copied().collect();
-            keys.sort_unstable();
-            self.sorting = Some(Sorting {
-                keys,
-                n_done: 0,
-                through: change,
-            });
-        }
-        self.sort_some(db)?;
-        if !self.fresh.is_empty() {
-            self.sorted.learn(db, self.fresh.len())?;
-        }
         self.read_to = Some(change);
-        Ok(())
-    }
-
-    /// Sorts in the next ids: neighbours, so that they share pages.
-    fn sort_some(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let Some(sorting) = &mut self.sorting else {
-            return Ok(());
-        };
-        // Faster than they come, or there would be no end to it.
-        let n = SORT_IDS_MIN.max(2 * self.fresh.len());
-        let end = sorting.keys.len().min(sorting.n_done + n);
-        let mut insert =
-            db.prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
-        for key in &sorting.keys[sorting.n_done..end] {
-            if let Some(digest) = self.unsorted.get(key) {
-                insert.execute(params![key.0, key.1, digest])?;
-                self.sorted.add(key);
-            }
-        }
-        sorting.n_done = end;
-        if end < sorting.keys.len() {
+        if self.fresh.is_empty() {
             return Ok(());
         }
-        db.prepare_cached("DELETE FROM event_id_run WHERE change <= ?1")?
-            .execute([sorting.through])?;
-        for key in &sorting.keys {
-            self.unsorted.remove(key);
+        if self.unsorted.len() < UNSORTED_IDS_MAX {
+            db.prepare_cached("INSERT INTO id_recent VALUES (?1, ?2)")?
+                .execute(params![change, bytes_of(&self.fresh)])?;
+        } else {
+            let unsorted = self.unsorted.drain();
+            let mut ids: Vec<Id> = unsorted.map(|(key, digest)| Id::new(key, digest)).collect();
+            ids.sort_unstable();
+            self.runs.add(db, &ids)?;
+            db.prepare_cached("DELETE FROM id_recent")?.execute([])?;
+            db.prepare_cached("DELETE FROM event_id_run")?.execute([])?;
         }
-        self.sorting = None;
-        Ok(())
+        self.runs.tend(db, self.fresh.len())
     }
 }
 
-fn unpack(id: &[u8]) -> Option<(Key, i64)> {
+fn unpack_old(id: &[u8]) -> Option<(Key, u32)> {
     let (account, rest) = id.split_first_chunk::<8>()?;
     let (hash, rest) = rest.split_first_chunk::<16>()?;
     let (digest, _) = rest.split_first_chunk::<8>()?;
-    let key = (i64::from_le_bytes(*account), *hash);
-    Some((key, i64::from_le_bytes(*digest)))
+    let name = Name {
+        account: i64::from_le_bytes(*account),
+        hash: *hash,
+    };
+    Some((Key::of(&name), i64::from_le_bytes(*digest) as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    pub(super) fn name(n: u64) -> Name {
+        let hash: [u8; 32] = Sha256::digest(n.to_le_bytes()).into();
+        let mut name = Name {
+            account: (n % 3) as i64,
+            hash: [0; 16],
+        };
+        name.hash.copy_from_slice(&hash[..16]);
+        name
+    }
+
+    pub(super) fn key(n: u64) -> Key {
+        Key::of(&name(n))
+    }
+
+    fn archive() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        for script in [
+            include_str!("schema.sql"),
+            include_str!("format2.sql"),
+            include_str!("format3.sql"),
+            include_str!("format4.sql"),
+        ] {
+            db.execute_batch(script).unwrap();
+        }
+        db
+    }
+
+    fn count(db: &Connection, sql: &str) -> i64 {
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Adds ids by commits of so many; each knows which are new.
+    fn add(ids: &mut Ids, db: &Connection, change: &mut i64, range: std::ops::Range<u64>, by: u64) {
+        let mut next = range.start;
+        while next < range.end {
+            ids.begin(db, *change).unwrap();
+            for n in next..range.end.min(next + by) {
+                assert_eq!(ids.know(db, &name(n), n as u32).unwrap(), None, "{n}");
+            }
+            *change += 1;
+            ids.finish(db, *change).unwrap();
+            next += by;
+        }
+    }
+
+    fn assert_known(ids: &mut Ids, db: &Connection, change: i64, range: std::ops::Range<u64>) {
+        ids.begin(db, change).unwrap();
+        for n in range {
+            assert_eq!(ids.know(db, &name(n), 0).unwrap(), Some(n as u32), "{n}");
+        }
+    }
+
+    #[test]
+    fn ids_are_known_while_runs_are_merged_and_afterwards() {
+        let db = archive();
+        let (mut ids, mut change) = (Ids::default(), 0);
+        let n_ids = 40 * UNSORTED_IDS_MAX as u64;
+        let mut n_done = 0;
+        while n_done < n_ids {
+            add(&mut ids, &db, &mut change, n_done..n_done + 512, 128);
+            n_done += 512;
+            let early = n_done / 2;
+            assert_known(&mut ids, &db, change, early..early + 16);
+        }
+        assert_known(&mut ids, &db, change, 0..n_ids);
+        // 40 runs: two of the third level, two of the second, or still on their way there.
+        assert!(count(&db, "SELECT max(level) FROM id_run WHERE live = 1") == 2);
+        assert!(count(&db, "SELECT count(*) FROM id_run WHERE live = 1") < 12);
+        // Nothing is kept twice for long.
+        let n_blocks = count(&db, "SELECT count(*) FROM id_block");
+        assert!(n_blocks < 2 * (n_ids as i64 / 16), "{n_blocks}");
+        let mut other = Ids::default();
+        assert_known(&mut other, &db, change, 0..n_ids);
+        other.begin(&db, change).unwrap();
+        for n in n_ids..n_ids + 1_000 {
+            assert_eq!(other.know(&db, &name(n), 0).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn two_processes_that_take_turns_know_the_ids_of_each_other() {
+        let db = archive();
+        let (mut ours, mut theirs, mut change) = (Ids::default(), Ids::default(), 0);
+        let n_ids = 20 * UNSORTED_IDS_MAX as u64;
+        for from in (0..n_ids).step_by(256) {
+            let ids = if from % 1_024 < 768 {
+                &mut ours
+            } else {
+                &mut theirs
+            };
+            add(ids, &db, &mut change, from..from + 256, 64);
+            assert_known(&mut ours, &db, change, from / 3..from / 3 + 8);
+        }
+        assert_known(&mut ours, &db, change, 0..n_ids);
+        assert_known(&mut theirs, &db, change, 0..n_ids);
+        add(&mut ours, &db, &mut change, n_ids..2 * n_ids, 256);
+        // A merge that goes on, or has just ended; nothing of those that were broken off.
+        assert!(count(&db, "SELECT count(*) FROM id_run WHERE live = 0") <= 4);
+    }
+
+    #[test]
+    fn what_a_discarded_call_noted_is_new_again() {
+        let db = archive();
+        let mut ids = Ids::default();
+        ids.begin(&db, 0).unwrap();
+        assert_eq!(ids.know(&db, &name(1), 1).unwrap(), None);
+        let mark = ids.mark();
+        assert_eq!(ids.know(&db, &name(2), 2).unwrap(), None);
+        ids.undo(mark);
+        ids.finish(&db, 1).unwrap();
+        ids.begin(&db, 1).unwrap();
+        assert_eq!(ids.know(&db, &name(1), 7).unwrap(), Some(1));
+        assert_eq!(ids.know(&db, &name(2), 7).unwrap(), None);
+    }
+
+    #[test]
+    fn ids_of_older_formats_are_known() {
+        let db = archive();
+        let n_ids = 3_000;
+        for n in 0..n_ids {
+            let name = name(n);
+            db.prepare_cached("INSERT INTO event_id VALUES (?1, ?2, ?3)")
+                .unwrap()
+                // The upper half of a digest is not kept any more.
+                .execute(params![name.account, name.hash, n as i64 | 7 << 40])
+                .unwrap();
+        }
+        let mut row = Vec::new();
+        for n in n_ids..n_ids + 100 {
+            row.extend_from_slice(&name(n).account.to_le_bytes());
+            row.extend_from_slice(&name(n).hash);
+            row.extend_from_slice(&(n as i64).to_le_bytes());
+        }
+        db.execute("INSERT INTO event_id_run VALUES (1, ?1)", [row])
+            .unwrap();
+        let (mut ids, mut change) = (Ids::default(), 1);
+        assert_known(&mut ids, &db, change, 0..n_ids + 100);
+        // While the filter sees them, and when they have gone into a run.
+        add(&mut ids, &db, &mut change, n_ids + 100..3 * n_ids, 128);
+        assert_known(&mut ids, &db, change, 0..3 * n_ids);
+        assert_eq!(count(&db, "SELECT count(*) FROM event_id_run"), 0);
+    }
 }

@@ -149,8 +149,8 @@ pub(super) fn begin(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
         return Ok(());
     }
     *inbox = Inbox::default();
-    let mut select = (writer.db)
-        .prepare_cached("SELECT change, at, bytes FROM inbox ORDER BY change")?;
+    let mut select =
+        (writer.db).prepare_cached("SELECT change, at, bytes FROM inbox ORDER BY change")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let now = At::from_millis(row.get(1)?).map_err(|_| corrupt_text("at"))?;

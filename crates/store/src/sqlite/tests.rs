@@ -312,8 +312,8 @@ async fn ids_are_known_for_ever_however_they_are_kept() {
     assert_eq!(send(&store, 99).await, (1_000, 0), "none of them was kept");
     let connection = Connection::open(directory.path().join("archive.sqlite")).unwrap();
     let count = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
-    assert!(0 < count("SELECT count(*) FROM event_id"));
-    assert!(count("SELECT count(*) FROM event_id_run") < 10);
+    assert!(0 < count("SELECT count(*) FROM id_run WHERE live = 1"));
+    assert!(count("SELECT count(*) FROM id_recent") < 10);
 }
 
 #[tokio::test]

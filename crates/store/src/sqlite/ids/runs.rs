@@ -1,0 +1,392 @@
+//! Sorted runs of ids in the database.
+
+use std::collections::VecDeque;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::filter::Filter;
+use super::{ID_BYTES, Id, Key, Name, bytes_of, ids_in};
+use crate::sqlite::error::corrupt_text;
+
+/// Ids of a block: a row of them fills a page of 4 KiB.
+const BLOCK_IDS: usize = if cfg!(test) { 16 } else { 252 };
+/// Runs of a level that become one of the next.
+const MERGED_RUNS: usize = 4;
+/// Ids that a commit merges at least, and for each fresh one of it: more than come in, at all levels.
+const MERGE_IDS_MIN: usize = if cfg!(test) { 64 } else { 4 << 10 };
+const MERGE_IDS_PER_FRESH: usize = 16;
+/// Blocks without a use that a commit deletes.
+const DELETE_BLOCKS_MAX: i64 = 512;
+/// Ids learnt by a commit at least, and for each fresh one of it.
+const LEARN_IDS_MIN: usize = 256;
+const LEARN_IDS_PER_FRESH: usize = 16;
+/// Blocks that are looked at where they should be before the search halves what is left.
+const GUESSES: u32 = 4;
+
+/// A run.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    id: i64,
+    level: i64,
+    first: i64,
+    n_blocks: i64,
+    /// How many blocks, from the first on, the filter has seen.
+    n_learnt: i64,
+}
+
+/// Ids that formats before the fourth sorted into a table, and how far the filter has seen them.
+#[derive(Default)]
+enum Old {
+    #[default]
+    None,
+    Unlearnt,
+    LearntTo(Name),
+    Learnt,
+}
+
+/// All runs, and the filter that says which ids need not be looked for.
+#[derive(Default)]
+pub(super) struct Runs {
+    live: Vec<Run>,
+    filter: Filter,
+    old: Old,
+    merging: Option<Merging>,
+    has_garbage: bool,
+}
+
+/// A run being made of others.
+struct Merging {
+    inputs: Vec<Input>,
+    output: Run,
+    /// Blocks that are written.
+    n_written: i64,
+    /// Ids for the next block.
+    pending: Vec<Id>,
+}
+
+/// A run being read from the front.
+struct Input {
+    run: Run,
+    n_read: i64,
+    ids: VecDeque<Id>,
+}
+
+impl Runs {
+    /// Reads which runs there are.
+    pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut select =
+            db.prepare_cached("SELECT id, level, first, n_blocks FROM id_run WHERE live = 1")?;
+        let runs = select.query_map([], |row| {
+            Ok(Run {
+                id: row.get(0)?,
+                level: row.get(1)?,
+                first: row.get(2)?,
+                n_blocks: row.get(3)?,
+                n_learnt: 0,
+            })
+        })?;
+        self.live = runs.collect::<Result<_, _>>()?;
+        self.has_garbage = true;
+        let has_old = (db.prepare_cached("SELECT 1 FROM event_id LIMIT 1")?).exists([])?;
+        self.old = if has_old { Old::Unlearnt } else { Old::None };
+        Ok(())
+    }
+
+    /// The digest of the event with this id, if a run has it.
+    pub(super) fn find(&self, db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
+        let key = Key::of(name);
+        let may_be_learnt = self.filter.may_have(key);
+        for run in &self.live {
+            if (may_be_learnt || run.n_learnt < run.n_blocks)
+                && let Some(found) = run.find(db, key)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        let may_be_old = match &self.old {
+            Old::None => false,
+            Old::Unlearnt | Old::LearntTo(..) => true,
+            Old::Learnt => may_be_learnt,
+        };
+        if may_be_old {
+            find_old(db, name)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Writes sorted ids as a run of the lowest level.
+    pub(super) fn add(&mut self, db: &Connection, ids: &[Id]) -> rusqlite::Result<()> {
+        let n_blocks = ids.len().div_ceil(BLOCK_IDS) as i64;
+        let run = Run {
+            n_learnt: n_blocks,
+            ..Run::create(db, 0, n_blocks, 1)?
+        };
+        for (block, ids) in (run.first..).zip(ids.chunks(BLOCK_IDS)) {
+            write_block(db, block, ids)?;
+        }
+        ids.iter().for_each(|id| self.filter.add(id.key()));
+        self.live.push(run);
+        Ok(())
+    }
+
+    /// Does some of what is to be done, the more the more ids have come.
+    pub(super) fn tend(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
+        self.delete_some(db)?;
+        self.learn(db, n_fresh)?;
+        if self.merging.is_none() {
+            self.merging = self.begin_merge(db)?;
+        }
+        let n_ids = MERGE_IDS_MIN.max(MERGE_IDS_PER_FRESH * n_fresh);
+        let Some(merging) = &mut self.merging else {
+            return Ok(());
+        };
+        if !merging.go_on(db, n_ids)? {
+            return Ok(());
+        }
+        let output = merging.output;
+        let merged: Vec<Run> = merging.inputs.iter().map(|input| input.run).collect();
+        self.merging = None;
+        let mut set_live = db.prepare_cached("UPDATE id_run SET live = ?2 WHERE id = ?1")?;
+        set_live.execute([output.id, 1])?;
+        // The filter has what it has of them; what it lacks it reads in the new run.
+        let mut is_learnt = true;
+        for run in merged {
+            set_live.execute([run.id, 0])?;
+            let is_this = |live: &mut Run| live.id == run.id;
+            for live in self.live.extract_if(.., is_this) {
+                is_learnt &= live.n_learnt == live.n_blocks;
+            }
+        }
+        let n_learnt = if is_learnt { output.n_blocks } else { 0 };
+        self.live.push(Run { n_learnt, ..output });
+        self.has_garbage = true;
+        Ok(())
+    }
+
+    /// Begins to merge the lowest level that has enough runs.
+    fn begin_merge(&self, db: &Connection) -> rusqlite::Result<Option<Merging>> {
+        let mut by_level: Vec<&Run> = self.live.iter().collect();
+        by_level.sort_by_key(|run| (run.level, run.id));
+        let Some(runs) = by_level
+            .chunk_by(|a, b| a.level == b.level)
+            .find(|runs| MERGED_RUNS <= runs.len())
+        else {
+            return Ok(None);
+        };
+        let runs = &runs[..MERGED_RUNS];
+        let level = runs.iter().map(|run| run.level).max().unwrap_or(0) + 1;
+        // Only the last block of a run may have room left, so there are at most as many.
+        let n_blocks = runs.iter().map(|run| run.n_blocks).sum();
+        let input = |run: &&Run| Input {
+            run: **run,
+            n_read: 0,
+            ids: VecDeque::new(),
+        };
+        Ok(Some(Merging {
+            inputs: runs.iter().map(input).collect(),
+            output: Run::create(db, level, n_blocks, 0)?,
+            n_written: 0,
+            pending: Vec::new(),
+        }))
+    }
+
+    /// Deletes some blocks of runs whose ids others have, or that were never finished.
+    fn delete_some(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if !self.has_garbage {
+            return Ok(());
+        }
+        let own = self.merging.as_ref().map_or(0, |merging| merging.output.id);
+        let found: Option<(i64, i64, i64)> = db
+            .prepare_cached(
+                "SELECT id, first, n_blocks FROM id_run WHERE live = 0 AND id <> ?1 LIMIT 1",
+            )?
+            .query_row([own], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((id, first, n_blocks)) = found else {
+            self.has_garbage = false;
+            return Ok(());
+        };
+        let n_left = (n_blocks - DELETE_BLOCKS_MAX).max(0);
+        db.prepare_cached("DELETE FROM id_block WHERE ?1 <= id AND id < ?2")?
+            .execute([first + n_left, first + n_blocks])?;
+        if n_left == 0 {
+            db.prepare_cached("DELETE FROM id_run WHERE id = ?1")?
+                .execute([id])?;
+        } else {
+            db.prepare_cached("UPDATE id_run SET n_blocks = ?2 WHERE id = ?1")?
+                .execute([id, n_left])?;
+        }
+        Ok(())
+    }
+
+    /// Lets the filter see some more of what was there before this process.
+    fn learn(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
+        let n_ids = LEARN_IDS_MIN.max(LEARN_IDS_PER_FRESH * n_fresh);
+        let unlearnt = self.live.iter_mut().find(|run| run.n_learnt < run.n_blocks);
+        if let Some(run) = unlearnt {
+            let end = run
+                .n_blocks
+                .min(run.n_learnt + n_ids.div_ceil(BLOCK_IDS) as i64);
+            for block in run.n_learnt..end {
+                let ids = read_block(db, run.first + block)?;
+                ids.iter().for_each(|id| self.filter.add(id.key()));
+            }
+            run.n_learnt = end;
+            return Ok(());
+        }
+        let after = match self.old {
+            Old::None | Old::Learnt => return Ok(()),
+            Old::Unlearnt => Name {
+                account: i64::MIN,
+                hash: [0; 16],
+            },
+            Old::LearntTo(name) => name,
+        };
+        let mut select = db.prepare_cached(
+            "SELECT account, hash FROM event_id WHERE (account, hash) > (?1, ?2) \
+             ORDER BY account, hash LIMIT ?3",
+        )?;
+        let mut rows = select.query(params![after.account, after.hash, n_ids as i64])?;
+        let mut n_read = 0;
+        while let Some(row) = rows.next()? {
+            let name = Name {
+                account: row.get(0)?,
+                hash: row.get(1)?,
+            };
+            self.filter.add(Key::of(&name));
+            self.old = Old::LearntTo(name);
+            n_read += 1;
+        }
+        if n_read < n_ids {
+            self.old = Old::Learnt;
+        }
+        Ok(())
+    }
+}
+
+/// The digest of an event in the table of the formats before the fourth.
+fn find_old(db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
+    let digest: Option<i64> = db
+        .prepare_cached("SELECT digest FROM event_id WHERE account = ?1 AND hash = ?2")?
+        .query_row(params![name.account, name.hash], |row| row.get(0))
+        .optional()?;
+    Ok(digest.map(|digest| digest as u32))
+}
+
+impl Run {
+    /// Writes down that there is a run, with room for so many blocks.
+    fn create(db: &Connection, level: i64, n_blocks: i64, live: i64) -> rusqlite::Result<Run> {
+        let first: i64 = db
+            .prepare_cached("SELECT coalesce(max(first + n_blocks), 1) FROM id_run")?
+            .query_row([], |row| row.get(0))?;
+        db.prepare_cached(
+            "INSERT INTO id_run (level, first, n_blocks, live) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute([level, first, n_blocks, live])?;
+        Ok(Run {
+            id: db.last_insert_rowid(),
+            level,
+            first,
+            n_blocks,
+            n_learnt: 0,
+        })
+    }
+
+    /// The digest of the event with this id. Keys are as good as random, so the block in which one
+    /// lies is guessed well.
+    fn find(&self, db: &Connection, key: Key) -> rusqlite::Result<Option<u32>> {
+        let (mut low, mut high) = (0, self.n_blocks);
+        let share = key.0 >> (u128::BITS - super::DIGEST_BITS - u64::BITS);
+        let mut guess = ((share * self.n_blocks as u128) >> u64::BITS) as i64;
+        let mut n_guesses = 0;
+        while low < high {
+            let ids = read_block(db, self.first + guess)?;
+            let (Some(least), Some(most)) = (ids.first(), ids.last()) else {
+                return Err(corrupt_text("ids"));
+            };
+            n_guesses += 1;
+            if key < least.key() {
+                high = guess;
+                guess -= 1;
+            } else if most.key() < key {
+                low = guess + 1;
+                guess += 1;
+            } else {
+                let found = ids.binary_search_by_key(&key, |id| id.key());
+                return Ok(found.ok().map(|idx| ids[idx].digest()));
+            }
+            if GUESSES <= n_guesses {
+                guess = low.midpoint(high);
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Merging {
+    /// Merges so many ids. True when that was the last of it.
+    fn go_on(&mut self, db: &Connection, n_ids: usize) -> rusqlite::Result<bool> {
+        for _ in 0..n_ids {
+            let Some(id) = self.next(db)? else {
+                self.write(db)?;
+                // Where the inputs' last blocks had room, there are fewer.
+                self.output.n_blocks = self.n_written;
+                db.prepare_cached("UPDATE id_run SET n_blocks = ?2 WHERE id = ?1")?
+                    .execute([self.output.id, self.n_written])?;
+                return Ok(true);
+            };
+            self.pending.push(id);
+            if self.pending.len() == BLOCK_IDS {
+                self.write(db)?;
+            }
+        }
+        Ok(false)
+    }
+
+    fn next(&mut self, db: &Connection) -> rusqlite::Result<Option<Id>> {
+        for input in &mut self.inputs {
+            input.fill(db)?;
+        }
+        let with_ids = self.inputs.iter_mut().filter(|input| !input.ids.is_empty());
+        let least = with_ids.min_by_key(|input| input.ids.front().copied());
+        Ok(least.and_then(|input| input.ids.pop_front()))
+    }
+
+    fn write(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if !self.pending.is_empty() {
+            write_block(db, self.output.first + self.n_written, &self.pending)?;
+            self.n_written += 1;
+            self.pending.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Input {
+    fn fill(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if self.ids.is_empty() && self.n_read < self.run.n_blocks {
+            self.ids
+                .extend(read_block(db, self.run.first + self.n_read)?);
+            self.n_read += 1;
+        }
+        Ok(())
+    }
+}
+
+fn write_block(db: &Connection, block: i64, ids: &[Id]) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT INTO id_block VALUES (?1, ?2)")?
+        .execute(params![block, bytes_of(ids)])?;
+    Ok(())
+}
+
+fn read_block(db: &Connection, block: i64) -> rusqlite::Result<Vec<Id>> {
+    db.prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
+        .query_row([block], |row| {
+            let bytes = row.get_ref(0)?.as_blob()?;
+            if bytes.is_empty() || !bytes.len().is_multiple_of(ID_BYTES) {
+                return Err(corrupt_text("ids"));
+            }
+            Ok(ids_in(bytes).collect())
+        })
+}
