@@ -13,7 +13,7 @@ use debrief_store::{
     Cursor, Flow, Found, Members, Reading, Scan, SealedBody, Silence, Store, StoreError,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{App, Names};
 pub(crate) use chunk::Chunk;
@@ -26,7 +26,7 @@ const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this.
 const CHUNK_BYTES_MAX: usize = 256 << 10;
 /// Chunks made ahead of what the client has taken.
-pub(crate) const CHUNKS_AHEAD: usize = 3;
+const CHUNKS_AHEAD: usize = 3;
 /// Room for chunks that is waited for before more are made.
 const CHUNKS_WAITED: usize = 2;
 
@@ -38,6 +38,16 @@ pub(crate) struct Report {
     cursor: Option<Cursor>,
     /// The cursor of a `changed_since` report.
     pub(crate) next: Option<u64>,
+    /// Where chunks come from when a task of its own makes them.
+    running: Option<Running>,
+}
+
+/// The receiving end of a task that makes a report.
+pub(crate) struct Running {
+    /// Closed when there are no more, for better or worse.
+    pub(crate) chunks: mpsc::Receiver<Chunk>,
+    /// How it ended.
+    pub(crate) ended: oneshot::Receiver<Result<(), StoreError>>,
 }
 
 /// What the visitor of pages works on.
@@ -141,11 +151,50 @@ impl Report {
             making: Arc::new(Mutex::new(making)),
             cursor: None,
             next,
+            running: None,
         })
+    }
+
+    /// Lets a task make the chunks from here on, each while the ones before are taken.
+    pub(crate) fn start(&mut self) {
+        self.running = Some(self.start_now());
+    }
+
+    fn start_now(&mut self) -> Running {
+        let mut report = Report {
+            store: self.store.clone(),
+            reading: self.reading.take(),
+            making: Arc::clone(&self.making),
+            cursor: None,
+            next: None,
+            running: None,
+        };
+        let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let (end, ended) = oneshot::channel();
+        tokio::spawn(async move {
+            let sent = report.send(&sender).await;
+            // Told before the chunks end, so that whoever sees them end knows.
+            let _ = end.send(sent);
+        });
+        Running { chunks, ended }
+    }
+
+    /// The end of the task that makes the chunks, which is started if there is none.
+    pub(crate) fn into_running(mut self) -> Running {
+        match self.running.take() {
+            Some(running) => running,
+            None => self.start_now(),
+        }
     }
 
     /// The next bytes; none at the end. A failure means that what was sent is not whole.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(running) = &mut self.running {
+            return match running.chunks.recv().await {
+                Some(chunk) => chunk.into_bytes().map(Some),
+                None => running.how_it_ended().await.map(|()| None),
+            };
+        }
         let (sender, mut receiver) = mpsc::channel(1);
         while self.reading.is_some() {
             self.pages(&sender).await?;
@@ -159,7 +208,7 @@ impl Report {
 
     /// Sends all that follows, as fast as it is taken. A failure means that what was sent is not
     /// whole.
-    pub(crate) async fn send(&mut self, chunks: &mpsc::Sender<Chunk>) -> Result<(), StoreError> {
+    async fn send(&mut self, chunks: &mpsc::Sender<Chunk>) -> Result<(), StoreError> {
         while !self.is_done() {
             // Nobody else sends: room that is there stays. Several chunks at a time, for it takes
             // a while to wake a reader.
@@ -219,7 +268,14 @@ impl Report {
 
     /// Whether every session has been given.
     pub(crate) fn is_done(&self) -> bool {
-        self.reading.is_none()
+        match &self.running {
+            // Chunks are sent under the lock, so the last one is there or was taken.
+            Some(running) => {
+                let is_made = self.making.lock().is_ok_and(|made| made.answer.is_none());
+                is_made && running.chunks.is_empty()
+            }
+            None => self.reading.is_none(),
+        }
     }
 
     /// Whether more was asked for than is held in memory, so that the report was given up.
@@ -248,6 +304,14 @@ impl Report {
     /// Characters so far that XML cannot carry and that became U+FFFD.
     pub(crate) fn n_replaced(&self) -> u64 {
         self.making.lock().map_or(0, |making| making.n_replaced)
+    }
+}
+
+impl Running {
+    async fn how_it_ended(&mut self) -> Result<(), StoreError> {
+        // A task that died has not said that all is well.
+        let ended = (&mut self.ended).await;
+        ended.unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
     }
 }
 

@@ -8,19 +8,19 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use debrief_domain::Which;
 use debrief_report::{
     Coding, Fault, Faults, PARAMETERS, Params, Query, RecordingQuery, SUMMARY_ROWS_MAX, ask,
     ask_recording, ask_team, root_of,
 };
 use debrief_store::{AccessEntry, Part, RecordingKey, StoreError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::{mpsc, oneshot};
 
 use super::caller::{Address, Caller};
 use super::error::{ApiError, body_broken, body_too_long, log_chain, too_many};
 use super::{FORM_BYTES_MAX, ReportPermit, recordings};
 use crate::app::App;
-use crate::render::{CHUNKS_AHEAD, Chunk, Opening, Report};
+use crate::render::{Chunk, Opening, Report, Running};
 
 /// Chunks of one answer that are inflated at once.
 const CHUNKS_INFLATED: usize = 2;
@@ -130,6 +130,9 @@ async fn answer(
     let links = app.links(&caller.account, &caller.names, clean_host(host));
     let coding = coding(headers);
     let mut report = Report::begin(app, &query, coding, &caller.names, links).await?;
+    if !matches!(query.selection.which, Which::Named(_)) {
+        report.start();
+    }
     // Whatever fails before the first byte still has a status to be told with.
     let opening = match report.open(app, &query).await {
         Ok(opening) => opening,
@@ -199,16 +202,10 @@ fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Resp
 
 /// A body whose chunks are made while the client takes the ones before. A failure breaks the
 /// connection off, so that a shortened document is never well-formed.
-fn stream_body(mut report: Report, first: Vec<u8>) -> Body {
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let (failure, failed) = oneshot::channel();
-    tokio::spawn(async move {
-        let sent = report.send(&sender).await;
-        // Told before the chunks end, so that whoever sees them end knows.
-        let _ = failure.send(sent);
-    });
-    let chunks = stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
+fn stream_body(report: Report, first: Vec<u8>) -> Body {
+    let Running { chunks, ended } = report.into_running();
+    let chunks = stream::unfold(chunks, |mut chunks| async move {
+        chunks.recv().await.map(|chunk| (chunk, chunks))
     });
     // Each as it is, or inflated beside the one before.
     let chunks = chunks
@@ -224,7 +221,7 @@ fn stream_body(mut report: Report, first: Vec<u8>) -> Body {
         .buffered(CHUNKS_INFLATED);
     let end = stream::once(async move {
         // A task that died has not said that all is well.
-        failed
+        ended
             .await
             .unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
             .map(|()| Vec::new())
