@@ -9,7 +9,7 @@ use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{corrupt, refused_or_corrupt};
 use super::events::events_of;
 use super::segment::{self, Segments};
-use super::{body, recording};
+use super::{body, ids, recording};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
 
@@ -181,7 +181,8 @@ fn compare(
     }
 }
 
-/// What SQLite finds wrong, files that are not as they are counted, and index entries that belong to no session as it is.
+/// What SQLite finds wrong, files and runs that are not as they are counted, and index entries that
+/// belong to no session as it is.
 pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<String>, StoreError> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = db.prepare("PRAGMA integrity_check")?;
@@ -189,6 +190,7 @@ pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<Stri
         let mut faults: Vec<String> = lines.collect::<Result<_, _>>()?;
         faults.retain(|line| line != "ok");
         faults.extend(segment::faults(db, segments)?);
+        faults.extend(ids::faults(db)?);
         let strays: i64 = db.query_row(
             "SELECT count(*) FROM pick p LEFT JOIN session s ON s.place = p.place \
              WHERE p.died IS NULL AND (s.place IS NULL OR s.lseq <> p.lseq \

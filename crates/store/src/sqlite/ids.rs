@@ -9,6 +9,8 @@
 mod filter;
 mod runs;
 
+pub(super) use runs::faults;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -258,12 +260,27 @@ mod tests {
             assert_known(&mut ids, &db, change, early..early + 16);
         }
         assert_known(&mut ids, &db, change, 0..n_ids);
+        assert_eq!(faults(&db).unwrap(), Vec::<String>::new());
         // 40 runs: two of the third level, two of the second, or still on their way there.
         assert!(count(&db, "SELECT max(level) FROM id_run WHERE live = 1") == 2);
         assert!(count(&db, "SELECT count(*) FROM id_run WHERE live = 1") < 12);
         // Nothing is kept twice for long.
         let n_blocks = count(&db, "SELECT count(*) FROM id_block");
         assert!(n_blocks < 2 * (n_ids as i64 / 16), "{n_blocks}");
+        db.execute(
+            "DELETE FROM id_block WHERE id = (SELECT max(first) FROM id_run WHERE live = 1)",
+            [],
+        )
+        .unwrap();
+        assert_eq!(faults(&db).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn another_process_knows_the_ids_too() {
+        let db = archive();
+        let (mut ids, mut change) = (Ids::default(), 0);
+        let n_ids = 10 * UNSORTED_IDS_MAX as u64;
+        add(&mut ids, &db, &mut change, 0..n_ids, 128);
         let mut other = Ids::default();
         assert_known(&mut other, &db, change, 0..n_ids);
         other.begin(&db, change).unwrap();

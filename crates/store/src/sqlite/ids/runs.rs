@@ -265,6 +265,26 @@ impl Runs {
     }
 }
 
+/// Runs that lack blocks, and so would not know the events they should know.
+pub(in crate::sqlite) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = db.prepare(
+        "SELECT id, n_blocks, (SELECT count(*) FROM id_block \
+         WHERE first <= id_block.id AND id_block.id < first + n_blocks) \
+         FROM id_run WHERE live = 1",
+    )?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut faults = Vec::new();
+    for row in rows {
+        let (id, wanted, found): (i64, i64, i64) = row?;
+        if wanted != found {
+            faults.push(format!(
+                "run {id} of event ids has {found} blocks and should have {wanted}"
+            ));
+        }
+    }
+    Ok(faults)
+}
+
 /// The digest of an event in the table of the formats before the fourth.
 fn find_old(db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
     let digest: Option<i64> = db
