@@ -43,6 +43,8 @@ pub(super) fn import(
         // A commit of its own each, for one session may come twice.
         let change = writer.next_change();
         keep(writer, document, &facts, known.as_ref(), now, change).map_err(refused_or_corrupt)?;
+        // Events of it may have been refused before, and its size be known as that of no session.
+        writer.known.inbox.forget_size(&document.lsid);
     }
     Ok((Verdict::Keep, import))
 }

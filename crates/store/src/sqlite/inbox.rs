@@ -104,6 +104,11 @@ impl Inbox {
         Ok(size)
     }
 
+    /// Forgets the size of a session that something else than events has made or changed.
+    pub(super) fn forget_size(&mut self, lsid: &Lsid) {
+        self.sizes.remove(lsid);
+    }
+
     /// Keeps a batch as this commit.
     pub(super) fn put(
         &mut self,
