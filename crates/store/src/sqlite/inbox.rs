@@ -109,6 +109,13 @@ impl Inbox {
         self.sizes.remove(lsid);
     }
 
+    /// Forgets sizes when they are too many. While events wait, the rows do not have them all.
+    fn forget_sizes(&mut self) {
+        if self.is_empty() && SIZES_MAX <= self.sizes.len() {
+            self.sizes.clear();
+        }
+    }
+
     /// Keeps a batch as this commit.
     pub(super) fn put(
         &mut self,
@@ -151,6 +158,8 @@ pub(super) fn begin(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     let first = first(writer.db)?;
     let inbox = &mut writer.known.inbox;
     if inbox.read_to == Some(writer.change) && inbox.first == first {
+        // Batches that bring nothing new leave nothing to settle, and sizes all the same.
+        inbox.forget_sizes();
         return Ok(());
     }
     *inbox = Inbox::default();
@@ -201,9 +210,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     let order = std::mem::take(&mut inbox.order);
     let mut growing = std::mem::take(&mut inbox.growing);
     (inbox.n_bytes, inbox.first, inbox.since) = (0, None, None);
-    if SIZES_MAX <= inbox.sizes.len() {
-        inbox.sizes.clear();
-    }
+    inbox.forget_sizes();
     for lsid in order {
         if let Some(growth) = growing.remove(&lsid) {
             settle_one(writer, &lsid, growth)?;
