@@ -598,8 +598,20 @@ fn run_group(
         known.ids.begin(db, change)?;
         Ok((change, lseq))
     });
-    let (change, lseq) = match begun {
-        Ok(counters) => counters,
+    let begun = begun.and_then(|(change, lseq)| {
+        let before = grants.stamp();
+        let mut writer = Writer {
+            db,
+            change,
+            lseq,
+            n_beside_tokens: 0,
+            known,
+        };
+        inbox::begin(&mut writer)?;
+        Ok((before, change, lseq, writer))
+    });
+    let (before, change, lseq, mut writer) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
             let error = error::GroupError::new(error, Doing::Work);
             // Whoever waits learns it now: each waiting on by itself would add up without end.
@@ -610,20 +622,11 @@ fn run_group(
             return Err(error);
         }
     };
-    let before = grants.stamp();
-    let mut writer = Writer {
-        db,
-        change,
-        lseq,
-        n_beside_tokens: 0,
-        known,
-    };
     let work = |error| error::GroupError::new(error, Doing::Work);
-    inbox::begin(&mut writer).map_err(work)?;
     let is_idle = first.is_none();
     let mut next = first;
     while let Some(call) = next {
-        run_call(&mut writer, call, acknowledgements).map_err(work)?;
+        run_call(&mut writer, call, acknowledgements)?;
         next = if acknowledgements.len() < GROUP_CALLS_MAX {
             calls.try_recv()
         } else {
@@ -659,11 +662,17 @@ fn run_call(
     writer: &mut Writer<'_>,
     call: WriteCall,
     acknowledgements: &mut Vec<Acknowledge>,
-) -> rusqlite::Result<()> {
-    if call.needs == Needs::Settled {
-        inbox::settle(writer)?;
+) -> Result<(), error::GroupError> {
+    let work = |error| error::GroupError::new(error, Doing::Work);
+    let settled = match call.needs {
+        Needs::Settled => inbox::settle(writer),
+        Needs::Nothing => Ok(()),
+    };
+    let begun = settled.and_then(|()| run(writer.db, "SAVEPOINT call"));
+    if let Err(error) = begun.map_err(work) {
+        acknowledgements.push((call.run)(Err(error.for_each())));
+        return Err(error);
     }
-    writer.db.prepare_cached("SAVEPOINT call")?.execute([])?;
     let (change, lseq) = (writer.change, writer.lseq);
     let ids = writer.known.ids.mark();
     let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
@@ -676,10 +685,13 @@ fn run_call(
         writer.known.ids.undo(ids);
         writer.known.sealed.undo(sealed);
         writer.known.groups.undo(groups);
-        writer.db.prepare_cached("ROLLBACK TO call")?.execute([])?;
+        run(writer.db, "ROLLBACK TO call").map_err(work)?;
     }
-    writer.db.prepare_cached("RELEASE call")?.execute([])?;
-    Ok(())
+    run(writer.db, "RELEASE call").map_err(work)
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 impl Backend for Sqlite {

@@ -18,6 +18,7 @@ pub(super) enum Doing {
 pub(super) struct GroupError {
     cause: String,
     code: Option<ErrorCode>,
+    is_unreadable: bool,
     doing: Doing,
 }
 
@@ -26,6 +27,7 @@ impl GroupError {
         tracing::error!(error = %error, "a commit failed");
         GroupError {
             code: error.sqlite_error_code(),
+            is_unreadable: is_unreadable(&error),
             cause: error.to_string(),
             doing,
         }
@@ -33,11 +35,11 @@ impl GroupError {
 
     pub(super) fn for_each(&self) -> StoreError {
         let source = Some(self.cause.clone().into());
+        if self.is_unreadable || self.code.is_some_and(is_damage) {
+            let what = "the database file".into();
+            return StoreError::Corrupt { what, source };
+        }
         match (self.code, self.doing) {
-            (Some(code), _) if is_damage(code) => StoreError::Corrupt {
-                what: "the database file".into(),
-                source,
-            },
             (Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::ReadOnly), _)
             | (_, Doing::Work) => StoreError::Refused {
                 what: sentence(self.code),
@@ -50,6 +52,16 @@ impl GroupError {
 
 fn is_damage(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+}
+
+/// Whether a value is not what was written.
+pub(super) fn is_unreadable(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    )
 }
 
 fn sentence(code: Option<ErrorCode>) -> String {
@@ -71,14 +83,7 @@ fn sentence(code: Option<ErrorCode>) -> String {
 /// For calls whose transaction is surely undone, or that only read.
 pub(super) fn refused_or_corrupt(error: rusqlite::Error) -> StoreError {
     let code = error.sqlite_error_code();
-    // A value that is not what was written.
-    let is_unreadable = matches!(
-        error,
-        rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-    );
-    if is_unreadable || code.is_some_and(is_damage) {
+    if is_unreadable(&error) || code.is_some_and(is_damage) {
         let what = "the database file".into();
         return StoreError::Corrupt {
             what,
