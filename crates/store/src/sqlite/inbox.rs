@@ -178,6 +178,9 @@ pub(super) fn begin(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
 
 /// Takes the parts of a row in; none when they are not what was written.
 fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Option<()> {
+    if bytes.is_empty() {
+        return None;
+    }
     while !bytes.is_empty() {
         let (head, rest) = bytes.split_first_chunk::<PART_HEAD_BYTES>()?;
         let [lsid_len, n_events, events_len] = *head.as_chunks::<4>().0 else {
@@ -187,12 +190,16 @@ fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Opti
         let (events, rest) = rest.split_at_checked(u32::from_le_bytes(events_len) as usize)?;
         bytes = rest;
         let lsid = Lsid::parse(std::str::from_utf8(lsid).ok()?).ok()?;
-        let mut summary = Summary::default();
+        let n_events = u32::from_le_bytes(n_events);
         let read = codec::events(events, &lsid).ok()?;
+        if read.is_empty() || read.len() != n_events as usize {
+            return None;
+        }
+        let mut summary = Summary::default();
         read.iter().for_each(|event| summary.absorb(event));
         let part = Part {
             lsid: &lsid,
-            n_events: u32::from_le_bytes(n_events),
+            n_events,
             bytes: events,
             summary: &summary,
         };
