@@ -59,7 +59,8 @@ pub struct Reading {
     pub(crate) members: Members,
     /// The commit at which it began; none before its first page.
     pub(crate) bound: Option<Change>,
-    /// The last commit when it was asked for: it begins when that is settled, not before.
+    /// What it is to see, at most the last commit when it was asked for: it begins when that is
+    /// settled, not before.
     pub(crate) wanted: Option<Change>,
     pub(crate) stage: Stage,
     /// Sessions whose turn it is, in order.
@@ -149,6 +150,11 @@ impl Reading {
     /// Whether every session has been given.
     pub fn is_done(&self) -> bool {
         self.queue.is_empty() && matches!(self.stage, Stage::Done)
+    }
+
+    /// Whether it has begun here: until what it is to see is settled, it has not.
+    pub(crate) fn has_begun(&self) -> bool {
+        !matches!(self.stage, Stage::New)
     }
 
     /// The commit at which the reading began: the cursor after which changes are news. None

@@ -433,7 +433,7 @@ impl Sqlite {
         self.read(move |db| {
             loop {
                 reading = page::page(db, &segments, reading, &mut *scan)?;
-                if reading.bound.is_none() {
+                if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
                 if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
@@ -451,7 +451,7 @@ impl Sqlite {
                 let turn = turns.take();
                 reading = page::page(db, &segments, reading, &mut *scan)?;
                 drop(turn);
-                if reading.bound.is_none() {
+                if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
                 if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
@@ -734,7 +734,7 @@ impl Backend for Sqlite {
                     self.scan_pages(reading, scan).await?
                 };
                 match goes_on {
-                    Some(waits) if read.bound().is_none() => {
+                    Some(waits) if !read.has_begun() => {
                         self.settle().await?;
                         (reading, scan) = (read, waits);
                     }

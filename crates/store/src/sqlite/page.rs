@@ -24,28 +24,26 @@ pub(super) fn page(
     scan: &mut dyn Scan,
 ) -> Result<Reading, StoreError> {
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
-    let bound = match reading.bound {
-        Some(bound) => {
-            let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
-            if (bound.0 as i64) < horizon {
-                return Err(StoreError::Expired);
-            }
-            bound
+    if let Some(bound) = reading.bound {
+        let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
+        if (bound.0 as i64) < horizon {
+            return Err(StoreError::Expired);
         }
-        None => {
-            let (change, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
-            let wanted = *reading.wanted.get_or_insert(Change(change as u64));
-            let bound = Change(settled as u64);
-            if bound < wanted {
-                return Ok(reading);
-            }
-            reading.bound = Some(bound);
-            bound
+    }
+    if !reading.has_begun() {
+        let (change, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
+        let (change, settled) = (Change(change as u64), Change(settled as u64));
+        // An earlier moment waits for nothing that came after it.
+        let asked_for = reading.bound.map_or(change, |bound| bound.min(change));
+        if settled < *reading.wanted.get_or_insert(asked_for) {
+            return Ok(reading);
         }
-    };
-    if matches!(reading.stage, Stage::New) {
+        reading.bound.get_or_insert(settled);
         reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
     }
+    let Some(bound) = reading.bound else {
+        return Err(StoreError::refused("the reading has no moment"));
+    };
     let mut n_left = PAGE_SESSIONS_MAX;
     while 0 < n_left {
         if reading.queue.is_empty() {
