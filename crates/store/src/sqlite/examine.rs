@@ -6,7 +6,7 @@ use debrief_domain::{Lsid, Summary};
 use rusqlite::{Connection, params};
 
 use super::append::{Names, Pick, Standing, row, standing};
-use super::error::{corrupt, refused_or_corrupt};
+use super::error::{is_unreadable, refused_or_corrupt};
 use super::events::events_of;
 use super::segment::{self, Segments};
 use super::{body, ids, recording};
@@ -74,9 +74,17 @@ fn examine_one(
         faults.push("its lsid is none".into());
         return Ok(Examined { faults, ..examined });
     };
-    let Some(row) = row(db, &lsid).map_err(refused_or_corrupt)? else {
-        faults.push("it is not found by its lsid".into());
-        return Ok(Examined { faults, ..examined });
+    let row = match row(db, &lsid) {
+        Ok(Some(row)) => row,
+        Ok(None) => {
+            faults.push("it is not found by its lsid".into());
+            return Ok(Examined { faults, ..examined });
+        }
+        Err(error) if is_unreadable(&error) => {
+            faults.push(format!("its row cannot be read: {error}"));
+            return Ok(Examined { faults, ..examined });
+        }
+        Err(error) => return Err(refused_or_corrupt(error)),
     };
     examined.lseq = row.lseq as u64;
     let actual = picks(db, place, row.lseq).map_err(refused_or_corrupt)?;
@@ -114,8 +122,10 @@ fn examine_one(
             .events
             .iter()
             .for_each(|event| summary.absorb(event));
-        if summary != row.facts.summary().map_err(corrupt)? {
-            faults.push("its summary is not that of its events".into());
+        match row.facts.summary() {
+            Ok(kept) if kept == summary => {}
+            Ok(_) => faults.push("its summary is not that of its events".into()),
+            Err(error) => faults.push(error.to_string()),
         }
         if examined.events.len() as u64 != row.n_events {
             let n_events = examined.events.len();

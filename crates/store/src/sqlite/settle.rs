@@ -6,9 +6,9 @@ use debrief_domain::{At, Lsid, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::append::{HEARD_MILLIS, Row, move_picks, new_place, row, standing};
-use super::error::unreadable;
+use super::error::{is_unreadable, unreadable};
 use super::inbox::Part;
-use super::{Writer, body};
+use super::{Writer, body, recording};
 use crate::codec::Facts;
 
 /// What came of one session since it was settled last.
@@ -59,7 +59,7 @@ pub(super) fn settle_one(
     });
     let (row, before) = match known {
         Ok(known) => known,
-        Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+        Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
             return keep_events(writer.db, lsid, &growth);
@@ -84,11 +84,13 @@ pub(super) fn settle_one(
 
 /// Keeps nothing but the events of a session whose state cannot be read.
 fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Result<()> {
-    let known: Option<(i64, Option<i64>)> = db
-        .prepare_cached("SELECT place, last_event FROM session WHERE lsid = ?1")?
-        .query_row([lsid.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+    let known: Option<(i64, Option<i64>, i64)> = db
+        .prepare_cached("SELECT place, last_event, state FROM session WHERE lsid = ?1")?
+        .query_row([lsid.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
-    let Some((place, before)) = known else {
+    let Some((place, before, state)) = known else {
         return Ok(());
     };
     let last_event = add_events(db, place, &growth.bytes, before)?;
@@ -102,6 +104,11 @@ fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Resul
         growth.change,
         growth.n_events as i64
     ])?;
+    if state != 0 {
+        // Its sealed bytes lack what came.
+        body::drop(db, place)?;
+        recording::unseal(db, place)?;
+    }
     Ok(())
 }
 
