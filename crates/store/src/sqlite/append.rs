@@ -142,11 +142,18 @@ pub(super) fn move_picks(
 
 /// A place for a session that began in this second: the first one free.
 pub(super) fn new_place(db: &Connection, start: i64) -> rusqlite::Result<i64> {
-    let first = start << PLACE_BITS;
-    let last: Option<i64> = db
-        .prepare_cached("SELECT max(place) FROM session WHERE ?1 <= place AND place < ?2")?
-        .query_row([first, first + (1 << PLACE_BITS)], |row| row.get(0))?;
-    Ok(last.map_or(first, |last| last + 1))
+    let mut first = start << PLACE_BITS;
+    loop {
+        let end = first + (1 << PLACE_BITS);
+        let last: Option<i64> = db
+            .prepare_cached("SELECT max(place) FROM session WHERE ?1 <= place AND place < ?2")?
+            .query_row([first, end], |row| row.get(0))?;
+        match last {
+            None => return Ok(first),
+            Some(last) if last + 1 < end => return Ok(last + 1),
+            Some(_) => first = end,
+        }
+    }
 }
 
 /// Places of one second; a million sessions that begin in the same second take the next one's.
