@@ -84,6 +84,11 @@ impl Inbox {
                 .is_some_and(|since| INBOX_AGE_MAX <= since.elapsed())
     }
 
+    #[cfg(test)]
+    pub(super) fn n_sizes(&self) -> usize {
+        self.sizes.len()
+    }
+
     /// Notes that memory is right up to this commit.
     pub(super) fn finish(&mut self, change: i64) {
         self.read_to = Some(change);

@@ -1,5 +1,7 @@
 //! What is special about the embedded archive; the contract itself is `conformance`.
 
+mod settling;
+
 use std::path::Path;
 
 use super::*;

@@ -1,0 +1,547 @@
+//! Events that are acknowledged and not yet part of their sessions: what may come between.
+
+mod law;
+
+use super::*;
+use crate::conformance::{at, document, event, one_page, rest};
+use debrief_domain::limits::SESSION_EVENTS_MAX;
+use debrief_domain::{Change, Selection};
+
+const SENDER: AccountId = AccountId(1);
+
+fn named(lsid: &str) -> Which {
+    Which::Named(vec![Lsid::parse(lsid).unwrap()])
+}
+
+/// A line of chat.
+fn chat(id: &str, lsid: &str) -> Event {
+    event(id, lsid, 1, EventType::ChatMessage)
+}
+
+fn db(directory: &Path) -> Connection {
+    Connection::open(directory.join(open::FILE)).unwrap()
+}
+
+/// A call that keeps the writer in its transaction until the sender says something: what is asked
+/// for meanwhile shares its commit.
+fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
+    let (open, opened) = std::sync::mpsc::channel();
+    let gate = sqlite.write_beside(Needs::Nothing, move |_| {
+        let _ = opened.recv();
+        Ok((Verdict::Keep, ()))
+    });
+    (open, gate)
+}
+
+/// Runs SQL on the writer's connection, in its turn.
+fn sql<'a>(sqlite: &'a Sqlite, sql: &str) -> Answer<'a, ()> {
+    let sql = sql.to_owned();
+    sqlite.write_beside(Needs::Nothing, move |writer| {
+        // Some pragmas answer with a row.
+        let mut statement = writer.db.prepare(&sql).unwrap();
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(refused_or_corrupt)?.is_some() {}
+        Ok((Verdict::Keep, ()))
+    })
+}
+
+/// As much as a power cut leaves of an archive; none when there is nothing unsettled in it.
+fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
+    let copy = tempfile::tempdir().unwrap();
+    // Nobody else commits meanwhile, so that the files are those of one moment.
+    let lock = db(directory);
+    lock.busy_timeout(BUSY_WAIT).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let first = inbox::first(&lock).unwrap();
+    for file in [open::FILE.to_owned(), format!("{}-wal", open::FILE)] {
+        std::fs::copy(directory.join(&file), copy.path().join(&file)).unwrap();
+    }
+    std::fs::create_dir(copy.path().join("segments")).unwrap();
+    for file in files(directory) {
+        let name = file.file_name().unwrap();
+        std::fs::copy(&file, copy.path().join("segments").join(name)).unwrap();
+    }
+    lock.execute_batch("ROLLBACK").unwrap();
+    first.map(|_| copy)
+}
+
+/// What a power cut leaves right after three sessions were acknowledged.
+async fn three_unsettled() -> tempfile::TempDir {
+    for _ in 0..100 {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        for lsid in ["a", "b", "c"] {
+            append(&store, session(lsid, 0, Some(5), "1", "2", "1")).await;
+        }
+        if let Some(copy) = after_power_cut(directory.path()) {
+            return copy;
+        }
+    }
+    panic!("it is always settled before anybody looks");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_and_not_settled_survives_a_power_cut() {
+    let directory = three_unsettled().await;
+    let store = Store::open(directory.path()).unwrap();
+    let all = || read(&store, started().which, Filter::All);
+    assert_eq!(all().await, ["a", "b", "c"]);
+    for lsid in ["a", "b", "c"] {
+        let again = session(lsid, 0, Some(5), "1", "2", "1");
+        assert_eq!(append(&store, again).await, (0, 4));
+    }
+    assert_eq!(all().await, ["a", "b", "c"]);
+    for examined in store.examine(i64::MIN, 10).await.unwrap() {
+        assert_eq!(examined.faults, Vec::<String>::new());
+        assert_eq!(examined.events.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_batch_is_named_and_never_a_shorter_report() {
+    for damage in [
+        "substr(bytes, 1, length(bytes) - 1)",
+        "x''",
+        "x'00'",
+        // One event, says its head, and there are four.
+        "CAST(substr(bytes, 1, 4) || x'01' || substr(bytes, 6) AS BLOB)",
+        "NULL",
+    ] {
+        let directory = three_unsettled().await;
+        let sql = format!(
+            "PRAGMA writable_schema = 1; \
+             UPDATE sqlite_schema SET sql = replace(sql, 'bytes BLOB NOT NULL', 'bytes BLOB') \
+             WHERE name = 'inbox'; PRAGMA writable_schema = RESET; UPDATE inbox SET bytes = {damage}"
+        );
+        db(directory.path()).execute_batch(&sql).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let reading = Reading::new(started(), crate::Members::default());
+        let error = store.page(reading, Box::new(|_| Ok(Flow::More))).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{damage}: {error}"
+        );
+        let error = store.append(SENDER, vec![chat("x", "x")], at(0)).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{damage}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_was_imported_after_its_events_were_refused_takes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    append(&store, vec![chat("taken", "a")]).await;
+    let refused = vec![chat("fresh", "b"), chat("taken", "b")];
+    let answer = store.append(SENDER, refused, at(0)).await.unwrap();
+    assert!(matches!(answer, Append::Conflicts(_)));
+    let import = store.import(vec![document("b", 0, Some(5), 1)], at(0));
+    assert_eq!(import.await.unwrap().fresh, 1);
+    let late = vec![chat("late", "b")];
+    let answer = store.append(SENDER, late, at(0)).await.unwrap();
+    let Append::Conflicts(conflicts) = answer else {
+        panic!("an imported session has taken an event");
+    };
+    assert_eq!(conflicts[0].kind, ConflictKind::SessionImported);
+    assert_eq!(read(&store, named("b"), Filter::All).await, ["b/1"]);
+}
+
+#[tokio::test]
+async fn sizes_of_sessions_are_remembered_within_bounds() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let batch = |n: usize| -> Vec<Event> {
+        let ids = (0..100).map(|i| format!("{n}-{i}"));
+        ids.map(|id| chat(&id, &id)).collect()
+    };
+    for _ in 0..2 {
+        for n in 0..5 {
+            sqlite.append(SENDER, batch(n), at(0)).await.unwrap();
+        }
+        sqlite.last_change().await.unwrap();
+    }
+    let n_sizes = sqlite.write_beside(Needs::Nothing, |writer| {
+        Ok((Verdict::Keep, writer.known.inbox.n_sizes()))
+    });
+    let n_sizes = n_sizes.await.unwrap();
+    assert!(n_sizes <= 200, "{n_sizes}");
+}
+
+#[tokio::test]
+async fn events_that_are_not_settled_count_towards_the_limit_of_their_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    append(&store, vec![chat("first", "a")]).await;
+    drop(store);
+    db(directory.path())
+        .execute(
+            "UPDATE session SET n_events = ?1",
+            [SESSION_EVENTS_MAX as i64 - 2],
+        )
+        .unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let (open, gate) = gate(&sqlite);
+    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")], at(0));
+    let (_, one, two, three, ()) = tokio::join!(gate, add("1"), add("2"), add("3"), async {
+        open.send(()).unwrap()
+    });
+    assert!(matches!(one.unwrap(), Append::Done(_)));
+    assert!(matches!(two.unwrap(), Append::Done(_)));
+    let Append::Conflicts(conflicts) = three.unwrap() else {
+        panic!("one too many");
+    };
+    assert_eq!(conflicts[0].kind, ConflictKind::SessionFull);
+}
+
+#[tokio::test]
+async fn what_is_refused_between_others_leaves_them_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let (open, gate) = gate(&sqlite);
+    let add = |events: Vec<Event>| sqlite.append(SENDER, events, at(0));
+    let stolen = vec![chat("9", "c"), chat("1", "b")];
+    let documents = vec![document("a", 0, None, 1), document("d", 0, None, 1)];
+    let (_, first, refused, import, second, again, lapsed, ()) = tokio::join!(
+        gate,
+        add(vec![chat("1", "a"), chat("2", "b")]),
+        add(stolen),
+        async { sqlite.import(documents, at(0)).await },
+        add(vec![chat("3", "a"), chat("9", "c")]),
+        add(vec![chat("2", "b"), chat("9", "c")]),
+        async { sqlite.lapse(at(1), 10).await },
+        async { open.send(()).unwrap() }
+    );
+    let fresh = |append: Result<Append, StoreError>| match append.unwrap() {
+        Append::Done(appended) => appended.fresh,
+        Append::Conflicts(conflicts) => panic!("{conflicts:?}"),
+    };
+    assert_eq!(fresh(first), 2);
+    assert!(matches!(refused.unwrap(), Append::Conflicts(_)));
+    let import = import.unwrap();
+    assert_eq!((import.live, import.fresh), (1, 1));
+    assert_eq!(fresh(second), 2);
+    assert_eq!(fresh(again), 0);
+    assert_eq!(lapsed.unwrap(), 3);
+    let examined = sqlite.examine(i64::MIN, 10).await.unwrap();
+    let ids = |lsid: &str| -> Vec<String> {
+        let session = examined.iter().find(|session| session.lsid == lsid);
+        let session = session.unwrap();
+        assert_eq!(session.faults, Vec::<String>::new());
+        let events = session.events.iter();
+        events.map(|event| event.id.as_str().to_owned()).collect()
+    };
+    assert_eq!(ids("a"), ["1", "3"]);
+    assert_eq!(ids("b"), ["2"]);
+    assert_eq!(ids("c"), ["9"]);
+    let lseqs = |lsid: &str| {
+        let session = examined.iter().find(|session| session.lsid == lsid);
+        session.unwrap().lseq
+    };
+    assert_eq!(["a", "b", "d", "c"].map(lseqs), [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn who_follows_changes_from_a_batch_on_sees_the_next_one_of_the_same_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let (open, gate) = gate(&sqlite);
+    let (_, first, _, ()) = tokio::join!(
+        gate,
+        sqlite.append(SENDER, vec![chat("1", "a"), chat("2", "b")], at(0)),
+        sqlite.append(SENDER, vec![chat("3", "a")], at(0)),
+        async { open.send(()).unwrap() }
+    );
+    let Append::Done(appended) = first.unwrap() else {
+        panic!("nothing speaks against it");
+    };
+    let store = Store {
+        backend: Arc::new(sqlite),
+    };
+    let since = Which::ChangedSince(Change(appended.change));
+    assert_eq!(read(&store, since, Filter::All).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_group_that_fails_leaves_nothing_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")], at(0));
+    for n in 0..5 {
+        let (kept, undone) = (format!("{n}-kept"), format!("{n}-undone"));
+        add(&kept).await.unwrap();
+        // What waits is not settled yet when the next group fails.
+        let (open, gate) = gate(&sqlite);
+        let (_, failed, _, ()) = tokio::join!(
+            gate,
+            add(&undone),
+            async { sql(&sqlite, "ROLLBACK").await },
+            async { open.send(()).unwrap() }
+        );
+        assert!(matches!(failed, Err(StoreError::Refused { .. })));
+        let again = add(&undone).await.unwrap();
+        assert!(matches!(again, Append::Done(appended) if appended.fresh == 1));
+        let examined = sqlite.examine(i64::MIN, 10).await.unwrap();
+        assert_eq!(examined[0].faults, Vec::<String>::new());
+        assert_eq!(examined[0].events.len(), 2 * (n + 1));
+    }
+}
+
+/// The most pages that the file may have: as good as a full disk.
+fn full(sqlite: &Sqlite) -> Answer<'_, ()> {
+    // A number below the pages there are is taken as that of those.
+    sql(sqlite, "PRAGMA max_page_count = 1")
+}
+
+fn is_full<T>(answer: Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Refused { what, .. }) if what == "the disk is full")
+}
+
+/// Sessions that take some pages.
+fn long(lsid: &str) -> Vec<Event> {
+    let mut events = session(lsid, 0, None, "1", "", "1");
+    events[0].filename = Some("x".repeat(20_000));
+    events
+}
+
+#[tokio::test]
+async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    sqlite.append(SENDER, long("a"), at(0)).await.unwrap();
+    sqlite.last_change().await.unwrap();
+    let (open, gate) = gate(&sqlite);
+    let (_, added, _, settled, ()) = tokio::join!(
+        gate,
+        sqlite.append(SENDER, long("b"), at(0)),
+        async { full(&sqlite).await },
+        async { sqlite.lapse(At::MIN, 10).await },
+        async { open.send(()).unwrap() }
+    );
+    assert!(is_full(added));
+    assert!(is_full(settled));
+    sql(&sqlite, "PRAGMA max_page_count = 1000000")
+        .await
+        .unwrap();
+    assert_eq!(sqlite.last_change().await.unwrap(), 1);
+    let again = sqlite.append(SENDER, long("b"), at(0)).await.unwrap();
+    assert!(matches!(again, Append::Done(appended) if appended.fresh == 3 && appended.change == 2));
+    let store = Store {
+        backend: Arc::new(sqlite),
+    };
+    assert_eq!(read(&store, started().which, Filter::All).await, ["a", "b"]);
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_for_now_is_refused_to_readers_and_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    // Each fills most of a page, and neither is so long that it is settled at once.
+    let filling = |lsid: &str| {
+        let mut event = chat(lsid, lsid);
+        event.filename = Some("x".repeat(3_000));
+        vec![event]
+    };
+    sqlite.append(SENDER, filling("a"), at(0)).await.unwrap();
+    sqlite.last_change().await.unwrap();
+    let (open, gate) = gate(&sqlite);
+    let (_, added, _, ()) = tokio::join!(
+        gate,
+        sqlite.append(SENDER, filling("b"), at(0)),
+        async { full(&sqlite).await },
+        async { open.send(()).unwrap() }
+    );
+    assert!(matches!(added.unwrap(), Append::Done(_)));
+    for _ in 0..2 {
+        assert!(is_full(sqlite.last_change().await));
+        assert!(is_full(sqlite.unsealed(10).await));
+        assert!(is_full(
+            sqlite.append(SENDER, vec![chat("c", "c")], at(0)).await
+        ));
+    }
+    drop(sqlite);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(read(&store, started().which, Filter::All).await, ["a", "b"]);
+    assert_eq!(append(&store, filling("b")).await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_session_whose_facts_are_damaged_stops_no_other_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let store = Store {
+        backend: Arc::new(Sqlite::open(directory.path()).unwrap()),
+    };
+    for lsid in ["a", "b", "c"] {
+        sealed(&store, lsid, 0, lsid.as_bytes()).await;
+    }
+    let (open, gate) = gate(&sqlite);
+    let damage = "UPDATE session SET facts = x'ff' WHERE lsid = 'b'";
+    let late = ["a", "b", "c"].map(|lsid| chat(&format!("late-{lsid}"), lsid));
+    let (_, added, _, ()) = tokio::join!(
+        gate,
+        sqlite.append(SENDER, late.to_vec(), at(0)),
+        async { sql(&sqlite, damage).await },
+        async { open.send(()).unwrap() }
+    );
+    assert!(matches!(added.unwrap(), Append::Done(appended) if appended.fresh == 3));
+    let examined = store.examine(i64::MIN, 10).await.unwrap();
+    assert_eq!(examined.len(), 3);
+    for session in &examined {
+        let is_damaged = session.lsid == "b";
+        assert_eq!(session.faults.is_empty(), !is_damaged, "{session:?}");
+        assert_eq!(session.body, None, "{} lacks an event", session.lsid);
+    }
+    // Its events are whole, and so is its report.
+    assert_eq!(store.unsealed(10).await.unwrap().len(), 3);
+    let n_events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&n_events);
+    let visit = move |found: crate::Found<'_>| {
+        if let crate::Found::Live { events, .. } = found {
+            seen.lock().unwrap().push(events.len());
+        }
+        Ok(Flow::More)
+    };
+    let reading = Reading::new(started(), crate::Members::default());
+    store.page(reading, Box::new(visit)).await.unwrap();
+    assert_eq!(*n_events.lock().unwrap(), [5, 5, 5]);
+}
+
+#[tokio::test]
+async fn a_reading_at_an_acknowledged_commit_sees_all_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let at_change = |change| {
+        let selection = Selection {
+            which: started().which,
+            filter: Filter::All,
+        };
+        Reading::at(selection, crate::Members::default(), Change(change))
+    };
+    let next = async |lsids: &mut Vec<String>| {
+        let start = lsids.len() as i64;
+        lsids.push(format!("s{start}"));
+        let events = session(&format!("s{start}"), start, None, "1", "", "1");
+        match store.append(SENDER, events, at(0)).await.unwrap() {
+            Append::Done(appended) => appended.change,
+            Append::Conflicts(conflicts) => panic!("{conflicts:?}"),
+        }
+    };
+    let mut lsids = Vec::new();
+    let mut change = next(&mut lsids).await;
+    for n in 1..10 {
+        let (reading, first) = one_page(&store, at_change(change), 1).await;
+        assert_eq!(first, ["s0"]);
+        change = next(&mut lsids).await;
+        assert_eq!(rest(&store, reading).await, lsids[1..n]);
+    }
+    // One that nobody has committed yet is no reason to wait for ever.
+    assert_eq!(rest(&store, at_change(1_000)).await, lsids);
+}
+
+#[tokio::test]
+async fn a_sealed_session_read_on_the_spot_shows_what_just_came() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    for n in 0..10 {
+        let lsid = format!("s{n}");
+        sealed(&store, &lsid, 0, b"sealed").await;
+        assert_eq!(read(&store, named(&lsid), Filter::All).await, ["sealed"]);
+        append(&store, vec![chat(&format!("late-{n}"), &lsid)]).await;
+        let reader = [&store, &other_process][n % 2];
+        assert_eq!(read(reader, named(&lsid), Filter::All).await, [lsid]);
+        let unknown = format!("new-{n}");
+        append(&store, vec![chat(&unknown, &unknown)]).await;
+        assert_eq!(read(reader, named(&unknown), Filter::All).await, [unknown]);
+    }
+}
+
+#[tokio::test]
+async fn every_reader_sees_what_was_acknowledged_before_it_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let other_process = Store::open(directory.path()).unwrap();
+    let mut n = 0;
+    let mut next = async |end: Option<i64>| {
+        n += 1;
+        let lsid = format!("s{n}");
+        append(
+            &store,
+            session(&lsid, n, end.map(|end| n + end), "1", "2", "1"),
+        )
+        .await;
+        Lsid::parse(&lsid).unwrap()
+    };
+    for reader in [&store, &other_process] {
+        let n_running = |running: Vec<crate::Running>| running.first().map_or(0, |r| r.n_sessions);
+        let before = n_running(reader.running(100).await.unwrap());
+        let lsid = next(None).await;
+        assert_eq!(n_running(reader.running(100).await.unwrap()), before + 1);
+        assert_eq!(reader.recordings(&lsid).await.unwrap(), Some(Vec::new()));
+        let before = reader.unsealed(100).await.unwrap().len();
+        next(Some(5)).await;
+        assert_eq!(reader.unsealed(100).await.unwrap().len(), before + 1);
+        let before = reader.examine(i64::MIN, 100).await.unwrap().len();
+        let lsid = next(Some(5)).await;
+        assert_eq!(
+            reader.examine(i64::MIN, 100).await.unwrap().len(),
+            before + 1
+        );
+        next(Some(5)).await;
+        assert_eq!(reader.recordings(&lsid).await.unwrap(), Some(Vec::new()));
+        let before = reader.last_change().await.unwrap();
+        next(None).await;
+        assert_eq!(reader.last_change().await.unwrap(), before + 1);
+        let lsid = next(None).await;
+        let changed = Which::ChangedSince(Change(before + 1));
+        assert_eq!(read(reader, changed, Filter::All).await, [lsid.as_str()]);
+        let lsid = next(Some(5)).await;
+        assert_eq!(
+            reader.recordings(&lsid).await.unwrap(),
+            Some(Vec::new()),
+            "a recording needs its session"
+        );
+    }
+    next(None).await;
+    let n_running = other_process.examine(i64::MIN, 100).await.unwrap();
+    let n_running = n_running.iter().filter(|s| s.events.len() == 3).count();
+    next(None).await;
+    let n_lapsed = other_process.lapse(at(100_000), 100).await.unwrap();
+    assert_eq!(n_lapsed, n_running as u64 + 1);
+}
+
+#[tokio::test]
+async fn a_second_in_which_a_million_sessions_began_takes_the_places_of_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for (lsid, start) in [("a", 100), ("b", 101)] {
+        append(&store, session(lsid, start, None, "1", "", "1")).await;
+    }
+    drop(store);
+    let place = |secs: i64| at(secs).secs() << 20;
+    let n_moved = db(directory.path())
+        .execute(
+            "UPDATE session SET place = ?2 - 1 WHERE place = ?1",
+            [place(100), place(101)],
+        )
+        .unwrap();
+    assert_eq!(n_moved, 1);
+    let store = Store::open(directory.path()).unwrap();
+    append(&store, session("c", 100, None, "1", "", "1")).await;
+    let places = store.examine(i64::MIN, 10).await.unwrap();
+    let places: Vec<(String, i64)> = places.into_iter().map(|s| (s.lsid, s.place)).collect();
+    let expected = [
+        ("a", place(101) - 1),
+        ("b", place(101)),
+        ("c", place(101) + 1),
+    ];
+    assert_eq!(
+        places,
+        expected.map(|(lsid, place)| (lsid.to_owned(), place))
+    );
+}
