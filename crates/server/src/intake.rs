@@ -12,12 +12,16 @@ use debrief_store::{Document, Import, Store, StoreError};
 
 use crate::render::digest;
 
-/// Sessions that may wait between two steps.
-const WAITING_SESSIONS_MAX: usize = 16;
+/// Sessions that are handed over at once, for it takes a while to wake who waits for them.
+const TOGETHER_SESSIONS: usize = 16;
+/// Bytes of sessions after which they are handed over though they are fewer.
+const TOGETHER_BYTES: usize = 1 << 20;
+/// Handfuls of sessions that may wait between two steps.
+const WAITING_MAX: usize = 2;
 /// Threads that seal.
 const SEALERS: usize = 2;
-/// Sessions of one commit.
-const COMMIT_SESSIONS_MAX: usize = 256;
+/// Sessions after which a commit is made.
+const COMMIT_SESSIONS: usize = 256;
 /// Sealed bytes after which a commit is made.
 const COMMIT_BYTES: usize = 8 << 20;
 
@@ -60,8 +64,8 @@ fn pipeline(
     now: At,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Intake, StoreError> {
-    let (read_sender, read) = sync_channel::<Imported>(WAITING_SESSIONS_MAX);
-    let (sealed_sender, sealed) = sync_channel::<Document>(WAITING_SESSIONS_MAX);
+    let (read_sender, read) = sync_channel::<Vec<Imported>>(WAITING_MAX);
+    let (sealed_sender, sealed) = sync_channel::<Vec<Document>>(WAITING_MAX);
     let read = Arc::new(Mutex::new(read));
     let (version, directory) = runtime.block_on(store.directory())?;
     let names = CurrentNames {
@@ -96,23 +100,44 @@ fn pipeline(
 fn read_sessions(
     input: impl BufRead,
     namespace: &str,
-    sessions: &SyncSender<Imported>,
+    sessions: &SyncSender<Vec<Imported>>,
 ) -> (Option<String>, u64, Option<ReadError>) {
     let mut reader = SessionReader::new(input, namespace);
     let mut last = None;
     loop {
-        match reader.next_session() {
-            Ok(Some(session)) => {
-                let lsid = session.lsid.to_string();
-                if sessions.send(session).is_err() {
-                    return (last, reader.passed_over(), None);
-                }
-                last = Some(lsid);
+        let (together, is_end) = read_some(&mut reader);
+        let last_of_them = together.last().map(|session| session.lsid.to_string());
+        if last_of_them.is_some() {
+            if sessions.send(together).is_err() {
+                return (last, reader.passed_over(), None);
             }
-            Ok(None) => return (last, reader.passed_over(), None),
+            last = last_of_them;
+        }
+        match is_end {
+            Ok(true) => return (last, reader.passed_over(), None),
+            Ok(false) => {}
             Err(fault) => return (last, reader.passed_over(), Some(fault)),
         }
     }
+}
+
+/// A few sessions, and whether they are the last ones or what stands behind them is faulty.
+fn read_some<R: BufRead>(
+    reader: &mut SessionReader<R>,
+) -> (Vec<Imported>, Result<bool, ReadError>) {
+    let mut together = Vec::new();
+    let mut n_bytes = 0;
+    while together.len() < TOGETHER_SESSIONS && n_bytes < TOGETHER_BYTES {
+        match reader.next_session() {
+            Ok(Some(session)) => {
+                n_bytes += session.parts.head.len() + session.parts.tail.len();
+                together.push(session);
+            }
+            Ok(None) => return (together, Ok(true)),
+            Err(fault) => return (together, Err(fault)),
+        }
+    }
+    (together, Ok(false))
 }
 
 /// The directory as it was when the intake began.
@@ -133,39 +158,45 @@ impl CurrentNames<'_> {
 }
 
 fn seal_sessions(
-    sessions: &Mutex<Receiver<Imported>>,
-    documents: &SyncSender<Document>,
+    sessions: &Mutex<Receiver<Vec<Imported>>>,
+    documents: &SyncSender<Vec<Document>>,
     names: &CurrentNames<'_>,
 ) {
     let mut sealer = Sealer::new(Level::Keep);
     loop {
         let next = sessions.lock().map(|sessions| sessions.recv());
-        let Ok(Ok(mut session)) = next else { return };
-        let digest = digest(&session.parts);
-        let renamed = names.renew(&mut session.parts);
-        let document = Document {
-            digest,
-            body: sealer.seal(&session.parts),
-            names: renamed,
-            lsid: session.lsid,
-            lseq: session.lseq,
-            start: session.start,
-            end: session.end,
-            owners: session.owners,
-            teams: session.teams,
-            site: session.site,
-            last_event: session.last_event,
-            n_events: session.n_events,
-        };
-        if documents.send(document).is_err() {
+        let Ok(Ok(together)) = next else { return };
+        let sealed = together
+            .into_iter()
+            .map(|session| seal(&mut sealer, session, names));
+        if documents.send(sealed.collect()).is_err() {
             return;
         }
     }
 }
 
+fn seal(sealer: &mut Sealer, mut session: Imported, names: &CurrentNames<'_>) -> Document {
+    let digest = digest(&session.parts);
+    let renamed = names.renew(&mut session.parts);
+    Document {
+        digest,
+        body: sealer.seal(&session.parts),
+        names: renamed,
+        lsid: session.lsid,
+        lseq: session.lseq,
+        start: session.start,
+        end: session.end,
+        owners: session.owners,
+        teams: session.teams,
+        site: session.site,
+        last_event: session.last_event,
+        n_events: session.n_events,
+    }
+}
+
 fn commit_all(
     store: &Store,
-    documents: Receiver<Document>,
+    documents: Receiver<Vec<Document>>,
     now: At,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Import, StoreError> {
@@ -175,11 +206,11 @@ fn commit_all(
     loop {
         let next = documents.recv().ok();
         let is_end = next.is_none();
-        if let Some(document) = next {
+        for document in next.into_iter().flatten() {
             n_bytes += document.body.len();
             batch.push(document);
         }
-        let is_full = COMMIT_SESSIONS_MAX <= batch.len() || COMMIT_BYTES <= n_bytes;
+        let is_full = COMMIT_SESSIONS <= batch.len() || COMMIT_BYTES <= n_bytes;
         if !batch.is_empty() && (is_full || is_end) {
             import.add(runtime.block_on(store.import(std::mem::take(&mut batch), now))?);
             n_bytes = 0;
