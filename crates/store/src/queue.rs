@@ -91,6 +91,11 @@ impl<T> Receiver<T> {
         self.0.state().waiting.pop_front()
     }
 
+    /// How much waits.
+    pub(crate) fn len(&self) -> usize {
+        self.0.state().waiting.len()
+    }
+
     /// Whether anything waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.state().waiting.is_empty()

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Which, Window};
 use rusqlite::Connection;
@@ -48,6 +48,9 @@ use segment::{Kind, Segments, Tail};
 const WRITE_QUEUE_MAX: usize = 4_096;
 /// Calls that share one commit.
 const GROUP_CALLS_MAX: usize = 512;
+/// How long a commit waits for callers who shared the one before, or came while it was made: to wait
+/// for the disk once for all of them is shorter.
+const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Calls that may wait for a reader.
 const READ_QUEUE_MAX: usize = 65_536;
 /// Threads that read what is short: a session, a token, a page of something.
@@ -249,6 +252,8 @@ struct Known {
     sealed: Tail,
     /// Where groups of events are added.
     groups: Tail,
+    /// Calls that are likely to come together.
+    n_expected: usize,
 }
 
 impl Known {
@@ -259,6 +264,7 @@ impl Known {
             inbox: inbox::Inbox::default(),
             sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
             groups: Tail::new(Kind::Events, Arc::clone(segments)),
+            n_expected: 0,
         }
     }
 
@@ -573,6 +579,9 @@ fn write_group(
         // When there is no transaction any more this fails, and that is well.
         let _ = db.execute_batch("ROLLBACK");
     }
+    // Who came while the commit was made has not waited for it, and will come again beside those
+    // who have.
+    known.n_expected = acknowledgements.len() + calls.len();
     for acknowledge in acknowledgements {
         let outcome = match &result {
             Ok(_) => Ok(()),
@@ -592,7 +601,7 @@ fn run_group(
     known: &mut Known,
     acknowledgements: &mut Vec<Acknowledge>,
 ) -> Result<Option<grants::Stamp>, error::GroupError> {
-    let begun = db.execute_batch("BEGIN IMMEDIATE").and_then(|()| {
+    let begun = run(db, "BEGIN IMMEDIATE").and_then(|()| {
         let change = upkeep::counter(db, "change")?;
         let lseq = upkeep::counter(db, "lseq")?;
         known.ids.begin(db, change)?;
@@ -624,14 +633,15 @@ fn run_group(
     };
     let work = |error| error::GroupError::new(error, Doing::Work);
     let is_idle = first.is_none();
+    let mut gathering = Gathering {
+        calls,
+        n_expected: writer.known.n_expected,
+        ends: None,
+    };
     let mut next = first;
     while let Some(call) = next {
         run_call(&mut writer, call, acknowledgements)?;
-        next = if acknowledgements.len() < GROUP_CALLS_MAX {
-            calls.try_recv()
-        } else {
-            None
-        };
+        next = gathering.next(acknowledgements.len());
     }
     if is_idle || writer.known.inbox.is_due() {
         inbox::settle(&mut writer).map_err(work)?;
@@ -653,9 +663,35 @@ fn run_group(
         Ok(())
     };
     finish().map_err(work)?;
-    db.execute_batch("COMMIT")
-        .map_err(|error| error::GroupError::new(error, Doing::Commit))?;
+    run(db, "COMMIT").map_err(|error| error::GroupError::new(error, Doing::Commit))?;
     Ok(before.filter(|_| leaves_tokens))
+}
+
+/// The calls of one commit.
+struct Gathering<'a> {
+    calls: &'a Receiver<WriteCall>,
+    n_expected: usize,
+    /// When the commit waits no longer.
+    ends: Option<Instant>,
+}
+
+impl Gathering<'_> {
+    /// Another call, when the commit has so many; none when it is time to commit.
+    fn next(&mut self, n_calls: usize) -> Option<WriteCall> {
+        if GROUP_CALLS_MAX <= n_calls {
+            return None;
+        }
+        let waiting = self.calls.try_recv();
+        if waiting.is_some() || self.n_expected <= n_calls {
+            return waiting;
+        }
+        let now = Instant::now();
+        let ends = *self.ends.get_or_insert(now + GATHER_WAIT);
+        match self.calls.recv_timeout(ends.saturating_duration_since(now)) {
+            Waited::Got(call) => Some(call),
+            Waited::Timeout | Waited::Closed => None,
+        }
+    }
 }
 
 fn run_call(
