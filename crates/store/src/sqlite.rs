@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Which, Window};
 use rusqlite::Connection;
@@ -49,7 +49,7 @@ const WRITE_QUEUE_MAX: usize = 4_096;
 /// Calls that share one commit.
 const GROUP_CALLS_MAX: usize = 512;
 /// How long a commit waits for callers who shared the one before, or came while it was made: to wait
-/// for the disk once for all of them is shorter.
+/// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
 const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Calls that may wait for a reader.
 const READ_QUEUE_MAX: usize = 65_536;
@@ -636,7 +636,7 @@ fn run_group(
     let mut gathering = Gathering {
         calls,
         n_expected: writer.known.n_expected,
-        ends: None,
+        wait: GATHER_WAIT,
     };
     let mut next = first;
     while let Some(call) = next {
@@ -671,8 +671,8 @@ fn run_group(
 struct Gathering<'a> {
     calls: &'a Receiver<WriteCall>,
     n_expected: usize,
-    /// When the commit waits no longer.
-    ends: Option<Instant>,
+    /// How long the commit waits for the next one.
+    wait: Duration,
 }
 
 impl Gathering<'_> {
@@ -685,9 +685,9 @@ impl Gathering<'_> {
         if waiting.is_some() || self.n_expected <= n_calls {
             return waiting;
         }
-        let now = Instant::now();
-        let ends = *self.ends.get_or_insert(now + GATHER_WAIT);
-        match self.calls.recv_timeout(ends.saturating_duration_since(now)) {
+        let wait = self.wait;
+        self.wait /= 2;
+        match self.calls.recv_timeout(wait) {
             Waited::Got(call) => Some(call),
             Waited::Timeout | Waited::Closed => None,
         }

@@ -5,7 +5,7 @@
 //! state. Reports see settled sessions only, so whoever asks waits until what came before is settled.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
@@ -19,9 +19,7 @@ use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
 const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
-/// How long events wait when others keep coming.
-const INBOX_AGE_MAX: Duration = Duration::from_secs(1);
-/// How long they wait when none come.
+/// How long events wait when no others come and nobody wants to see them.
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
 /// Sessions whose size is remembered.
 const SIZES_MAX: usize = if cfg!(test) { 64 } else { 64 << 10 };
@@ -38,7 +36,6 @@ pub(super) struct Inbox {
     n_bytes: usize,
     /// The first commit that is not settled.
     first: Option<i64>,
-    since: Option<Instant>,
     /// The commit up to which memory is right; none before the first transaction.
     read_to: Option<i64>,
 }
@@ -79,9 +76,6 @@ impl Inbox {
     /// Whether what waits should wait no longer.
     pub(super) fn is_due(&self) -> bool {
         INBOX_BYTES_MAX <= self.n_bytes
-            || self
-                .since
-                .is_some_and(|since| INBOX_AGE_MAX <= since.elapsed())
     }
 
     #[cfg(test)]
@@ -141,7 +135,6 @@ impl Inbox {
 
     fn grow(&mut self, change: i64, now: At, part: &Part<'_>) {
         self.first.get_or_insert(change);
-        self.since.get_or_insert_with(Instant::now);
         self.n_bytes += part.bytes.len();
         if let Some(size) = self.sizes.get_mut(part.lsid) {
             size.n_events += u64::from(part.n_events);
@@ -221,7 +214,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     }
     let order = std::mem::take(&mut inbox.order);
     let mut growing = std::mem::take(&mut inbox.growing);
-    (inbox.n_bytes, inbox.first, inbox.since) = (0, None, None);
+    (inbox.n_bytes, inbox.first) = (0, None);
     inbox.forget_sizes();
     for lsid in order {
         if let Some(growth) = growing.remove(&lsid) {
