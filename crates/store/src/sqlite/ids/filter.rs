@@ -8,7 +8,7 @@ use super::Key;
 
 /// Bytes of the whole filter. It grows as ids come; beyond this it is right more and more seldom
 /// that something may be there, and what it says is not there is still not there.
-const FILTER_BYTES_MAX: usize = 16 << 20;
+const FILTER_BYTES_MAX: usize = 64 << 20;
 /// Ids for which a layer has room before the next one, which is twice as large, is begun.
 const FIRST_LAYER_IDS: usize = 64 << 10;
 /// Ids per word: 8 bits each, of which [`WORD_BITS`] are set.

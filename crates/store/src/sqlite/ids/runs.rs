@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::filter::Filter;
-use super::{ID_BYTES, Id, Key, Name, bytes_of, ids_in};
+use super::{ID_BYTES, Id, Key, Name, bytes_of};
 use crate::sqlite::error::corrupt_text;
 
 /// Ids of a block: a row of them fills a page of 4 KiB.
@@ -18,10 +18,10 @@ const MERGE_IDS_PER_FRESH: usize = 16;
 /// Blocks without a use that a commit deletes.
 const DELETE_BLOCKS_MAX: i64 = 512;
 /// Ids learnt by a commit at least, and for each fresh one of it.
-const LEARN_IDS_MIN: usize = 256;
-const LEARN_IDS_PER_FRESH: usize = 16;
+const LEARN_IDS_MIN: usize = if cfg!(test) { 256 } else { 16 << 10 };
+const LEARN_IDS_PER_FRESH: usize = 64;
 /// Blocks that are looked at where they should be before the search halves what is left.
-const GUESSES: u32 = 4;
+const GUESSES: u32 = 8;
 
 /// A run.
 #[derive(Debug, Clone, Copy)]
@@ -314,34 +314,64 @@ impl Run {
     }
 
     /// The digest of the event with this id. Keys are as good as random, so the block in which one
-    /// lies is guessed well.
+    /// lies is guessed well, and from a block near by still better.
     fn find(&self, db: &Connection, key: Key) -> rusqlite::Result<Option<u32>> {
+        let place = |key: Key| {
+            let share = key.0 >> (u128::BITS - super::DIGEST_BITS - u64::BITS);
+            ((share * self.n_blocks as u128) >> u64::BITS) as i64
+        };
         let (mut low, mut high) = (0, self.n_blocks);
-        let share = key.0 >> (u128::BITS - super::DIGEST_BITS - u64::BITS);
-        let mut guess = ((share * self.n_blocks as u128) >> u64::BITS) as i64;
+        let mut guess = place(key);
         let mut n_guesses = 0;
         while low < high {
-            let ids = read_block(db, self.first + guess)?;
-            let (Some(least), Some(most)) = (ids.first(), ids.last()) else {
-                return Err(corrupt_text("ids"));
-            };
             n_guesses += 1;
-            if key < least.key() {
-                high = guess;
-                guess -= 1;
-            } else if most.key() < key {
-                low = guess + 1;
-                guess += 1;
-            } else {
-                let found = ids.binary_search_by_key(&key, |id| id.key());
-                return Ok(found.ok().map(|idx| ids[idx].digest()));
-            }
-            if GUESSES <= n_guesses {
-                guess = low.midpoint(high);
+            let next = match look(db, self.first + guess, key)? {
+                Look::Here(found) => return Ok(found),
+                Look::Before(least) => {
+                    high = guess;
+                    guess + (place(key) - place(least)).min(-1)
+                }
+                Look::Behind(most) => {
+                    low = guess + 1;
+                    guess + (place(key) - place(most)).max(1)
+                }
+            };
+            if low < high {
+                guess = if n_guesses < GUESSES {
+                    next.clamp(low, high - 1)
+                } else {
+                    low.midpoint(high)
+                };
             }
         }
         Ok(None)
     }
+}
+
+/// Where an id is, as a block says.
+enum Look {
+    /// In this block or nowhere, and which digest it has.
+    Here(Option<u32>),
+    /// Before this block, which begins with this key.
+    Before(Key),
+    /// Behind this block, which ends with this key.
+    Behind(Key),
+}
+
+fn look(db: &Connection, block: i64, key: Key) -> rusqlite::Result<Look> {
+    db.prepare_cached(BLOCK)?.query_row([block], |row| {
+        let ids = ids_of(row.get_ref(0)?.as_blob()?)?;
+        let id = |idx: usize| Id(u128::from_be_bytes(ids[idx]));
+        let (least, most) = (id(0).key(), id(ids.len() - 1).key());
+        Ok(if key < least {
+            Look::Before(least)
+        } else if most < key {
+            Look::Behind(most)
+        } else {
+            let found = ids.binary_search_by_key(&key, |id| Id(u128::from_be_bytes(*id)).key());
+            Look::Here(found.ok().map(|idx| id(idx).digest()))
+        })
+    })
 }
 
 impl Merging {
@@ -400,13 +430,19 @@ fn write_block(db: &Connection, block: i64, ids: &[Id]) -> rusqlite::Result<()> 
     Ok(())
 }
 
+const BLOCK: &str = "SELECT ids FROM id_block WHERE id = ?1";
+
 fn read_block(db: &Connection, block: i64) -> rusqlite::Result<Vec<Id>> {
-    db.prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
-        .query_row([block], |row| {
-            let bytes = row.get_ref(0)?.as_blob()?;
-            if bytes.is_empty() || !bytes.len().is_multiple_of(ID_BYTES) {
-                return Err(corrupt_text("ids"));
-            }
-            Ok(ids_in(bytes).collect())
-        })
+    db.prepare_cached(BLOCK)?.query_row([block], |row| {
+        let ids = ids_of(row.get_ref(0)?.as_blob()?)?;
+        Ok(ids.iter().map(|id| Id(u128::from_be_bytes(*id))).collect())
+    })
+}
+
+/// The ids of a block: at least one.
+fn ids_of(bytes: &[u8]) -> rusqlite::Result<&[[u8; ID_BYTES]]> {
+    match bytes.as_chunks() {
+        (ids, []) if !ids.is_empty() => Ok(ids),
+        _ => Err(corrupt_text("ids")),
+    }
 }
