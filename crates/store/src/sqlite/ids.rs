@@ -17,6 +17,7 @@ use std::collections::hash_map::Entry;
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
+use super::error::corrupt_text;
 use runs::Runs;
 
 /// Ids in memory from which on they are written as a run.
@@ -59,6 +60,11 @@ impl Id {
         Id(key.0 << DIGEST_BITS | u128::from(digest))
     }
 
+    /// As it is kept.
+    fn read(bytes: [u8; ID_BYTES]) -> Id {
+        Id(u128::from_be_bytes(bytes))
+    }
+
     fn key(self) -> Key {
         Key(self.0 >> DIGEST_BITS)
     }
@@ -73,9 +79,12 @@ fn bytes_of(ids: &[Id]) -> Vec<u8> {
     ids.iter().flat_map(|id| id.0.to_be_bytes()).collect()
 }
 
-fn ids_in(bytes: &[u8]) -> impl Iterator<Item = Id> {
-    let ids = bytes.as_chunks::<ID_BYTES>().0.iter();
-    ids.map(|id| Id(u128::from_be_bytes(*id)))
+/// The ids of a row: at least one, and nothing behind the last.
+fn ids_in(bytes: &[u8]) -> rusqlite::Result<&[[u8; ID_BYTES]]> {
+    match bytes.as_chunks() {
+        (ids, []) if !ids.is_empty() => Ok(ids),
+        _ => Err(corrupt_text("ids")),
+    }
 }
 
 /// What the writer remembers of ids.
@@ -105,21 +114,19 @@ impl Ids {
         // Somebody else has written, or this is the first transaction.
         self.clear();
         self.runs.load(db)?;
-        let read = |sql: &str, unpack: &mut dyn FnMut(&[u8])| -> rusqlite::Result<()> {
-            let mut select = db.prepare_cached(sql)?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                unpack(row.get_ref(0)?.as_blob()?);
-            }
-            Ok(())
-        };
-        let unsorted = &mut self.unsorted;
-        read("SELECT ids FROM event_id_run", &mut |bytes| {
-            unsorted.extend(bytes.chunks_exact(OLD_ID_BYTES).filter_map(unpack_old));
-        })?;
-        read("SELECT ids FROM id_recent", &mut |bytes| {
-            unsorted.extend(ids_in(bytes).map(|id| (id.key(), id.digest())));
-        })?;
+        let mut select = db.prepare_cached("SELECT ids FROM event_id_run")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let ids = row.get_ref(0)?.as_blob()?.chunks_exact(OLD_ID_BYTES);
+            self.unsorted.extend(ids.filter_map(unpack_old));
+        }
+        let mut select = db.prepare_cached("SELECT ids FROM id_recent")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let ids = ids_in(row.get_ref(0)?.as_blob()?)?.iter();
+            let ids = ids.map(|id| Id::read(*id));
+            self.unsorted.extend(ids.map(|id| (id.key(), id.digest())));
+        }
         self.read_to = Some(change);
         Ok(())
     }
@@ -194,6 +201,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::sqlite::error::is_unreadable;
 
     pub(super) fn name(n: u64) -> Name {
         let hash: [u8; 32] = Sha256::digest(n.to_le_bytes()).into();
@@ -323,6 +331,44 @@ mod tests {
         ids.begin(&db, 1).unwrap();
         assert_eq!(ids.know(&db, &name(1), 7).unwrap(), Some(1));
         assert_eq!(ids.know(&db, &name(2), 7).unwrap(), None);
+    }
+
+    #[test]
+    fn a_row_of_ids_that_was_cut_is_named_and_forgets_none() {
+        let db = archive();
+        let (mut ids, mut change) = (Ids::default(), 0);
+        add(&mut ids, &db, &mut change, 0..10, 10);
+        for cut in ["substr(ids, 1, 8)", "substr(ids, 1, 24)", "zeroblob(0)"] {
+            db.execute_batch("SAVEPOINT whole").unwrap();
+            db.execute(&format!("UPDATE id_recent SET ids = {cut}"), [])
+                .unwrap();
+            assert!(Ids::default().begin(&db, change).is_err(), "{cut}");
+            db.execute_batch("ROLLBACK TO whole; RELEASE whole")
+                .unwrap();
+        }
+        assert_known(&mut Ids::default(), &db, change, 0..10);
+    }
+
+    #[test]
+    fn a_block_that_is_gone_or_cut_is_named_and_forgets_none() {
+        let db = archive();
+        let (mut ids, mut change) = (Ids::default(), 0);
+        let n_ids = UNSORTED_IDS_MAX as u64;
+        add(&mut ids, &db, &mut change, 0..n_ids, 128);
+        assert_eq!(count(&db, "SELECT count(*) FROM id_run"), 1);
+        for damage in [
+            "UPDATE id_block SET ids = substr(ids, 1, 24)",
+            "DELETE FROM id_block",
+        ] {
+            db.execute_batch("SAVEPOINT whole").unwrap();
+            db.execute(damage, []).unwrap();
+            let mut other = Ids::default();
+            other.begin(&db, change).unwrap();
+            let error = other.know(&db, &name(0), 0).unwrap_err();
+            assert!(is_unreadable(&error), "{damage}: {error}");
+            db.execute_batch("ROLLBACK TO whole; RELEASE whole")
+                .unwrap();
+        }
     }
 
     #[test]

@@ -8,13 +8,14 @@ use super::Key;
 
 /// Bytes of the whole filter. It grows as ids come; beyond this it is right more and more seldom
 /// that something may be there, and what it says is not there is still not there.
-const FILTER_BYTES_MAX: usize = 64 << 20;
+const FILTER_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Ids for which a layer has room before the next one, which is twice as large, is begun.
 const FIRST_LAYER_IDS: usize = 64 << 10;
 /// Ids per word: 8 bits each, of which [`WORD_BITS`] are set.
 const WORD_IDS: usize = 8;
 /// Bits that an id sets in its word: of those not there, about one in thirty seems to be.
 const WORD_BITS: usize = 4;
+
 /// Ids that may be in runs.
 #[derive(Default)]
 pub(super) struct Filter {
@@ -36,23 +37,32 @@ impl Filter {
     /// Notes an id that is in a run.
     pub(super) fn add(&mut self, key: Key) {
         let (place, bits) = spread(key);
-        let n_bytes: usize = self.layers.iter().map(|layer| 8 * layer.words.len()).sum();
-        let n_words = match self.layers.last() {
-            None => Some(FIRST_LAYER_IDS / WORD_IDS),
-            Some(last) if last.n_ids < WORD_IDS * last.words.len() => None,
-            Some(last) => Some(2 * last.words.len()),
-        };
-        if let Some(n_words) = n_words.filter(|n_words| n_bytes + 8 * n_words <= FILTER_BYTES_MAX) {
-            self.layers.push(Layer {
-                words: vec![0; n_words],
-                n_ids: 0,
-            });
+        match self.layers.last() {
+            None => self.begin_layer(FIRST_LAYER_IDS / WORD_IDS),
+            Some(last) if last.n_ids < WORD_IDS * last.words.len() => {}
+            Some(last) => self.begin_layer(2 * last.words.len()),
         }
         if let Some(layer) = self.layers.last_mut() {
             layer.n_ids += 1;
             let n_words = layer.words.len();
             layer.words[place % n_words] |= bits;
         }
+    }
+}
+
+impl Filter {
+    /// Makes room, unless it would be too much.
+    fn begin_layer(&mut self, n_words: usize) {
+        if self.n_bytes() + 8 * n_words <= FILTER_BYTES_MAX {
+            self.layers.push(Layer {
+                words: vec![0; n_words],
+                n_ids: 0,
+            });
+        }
+    }
+
+    fn n_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| 8 * layer.words.len()).sum()
     }
 }
 
@@ -91,5 +101,18 @@ mod tests {
             .filter(|n| filter.may_have(key(*n)))
             .count() as u64;
         assert!(n_wrong < n_ids / 10, "{n_wrong} of {n_ids}");
+    }
+
+    #[test]
+    fn when_it_is_as_large_as_it_may_be_it_still_has_all() {
+        // Layers of 64, 128, 256 and 512 KiB: the next would be one too many.
+        let n_room = 15 * FIRST_LAYER_IDS as u64;
+        let mut filter = Filter::default();
+        (0..n_room).for_each(|n| filter.add(key(n)));
+        let n_bytes = filter.n_bytes();
+        assert!(n_bytes <= FILTER_BYTES_MAX && FILTER_BYTES_MAX < 2 * n_bytes + 64 * 1024);
+        (n_room..n_room + 1_000).for_each(|n| filter.add(key(n)));
+        assert_eq!(filter.n_bytes(), n_bytes);
+        assert!((0..n_room + 1_000).all(|n| filter.may_have(key(n))));
     }
 }

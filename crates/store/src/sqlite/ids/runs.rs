@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::filter::Filter;
-use super::{ID_BYTES, Id, Key, Name, bytes_of};
+use super::{DIGEST_BITS, ID_BYTES, Id, Key, Name, bytes_of, ids_in};
 use crate::sqlite::error::corrupt_text;
 
 /// Ids of a block: a row of them fills a page of 4 KiB.
@@ -15,8 +15,9 @@ const MERGED_RUNS: usize = 4;
 /// Ids that a commit merges at least, and for each fresh one of it: more than come in, at all levels.
 const MERGE_IDS_MIN: usize = if cfg!(test) { 64 } else { 4 << 10 };
 const MERGE_IDS_PER_FRESH: usize = 16;
-/// Blocks without a use that a commit deletes.
-const DELETE_BLOCKS_MAX: i64 = 512;
+/// Blocks without a use that a commit deletes, for each one that it may merge: more than merging
+/// leaves behind.
+const DELETED_PER_MERGED: usize = 2;
 /// Ids learnt by a commit at least, and for each fresh one of it.
 const LEARN_IDS_MIN: usize = if cfg!(test) { 256 } else { 16 << 10 };
 const LEARN_IDS_PER_FRESH: usize = 64;
@@ -132,12 +133,13 @@ impl Runs {
 
     /// Does some of what is to be done, the more the more ids have come.
     pub(super) fn tend(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
-        self.delete_some(db)?;
+        let n_ids = MERGE_IDS_MIN.max(MERGE_IDS_PER_FRESH * n_fresh);
+        let n_blocks = DELETED_PER_MERGED * n_ids.div_ceil(BLOCK_IDS);
+        self.delete_some(db, n_blocks as i64)?;
         self.learn(db, n_fresh)?;
         if self.merging.is_none() {
             self.merging = self.begin_merge(db)?;
         }
-        let n_ids = MERGE_IDS_MIN.max(MERGE_IDS_PER_FRESH * n_fresh);
         let Some(merging) = &mut self.merging else {
             return Ok(());
         };
@@ -192,7 +194,7 @@ impl Runs {
     }
 
     /// Deletes some blocks of runs whose ids others have, or that were never finished.
-    fn delete_some(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn delete_some(&mut self, db: &Connection, n_max: i64) -> rusqlite::Result<()> {
         if !self.has_garbage {
             return Ok(());
         }
@@ -207,7 +209,7 @@ impl Runs {
             self.has_garbage = false;
             return Ok(());
         };
-        let n_left = (n_blocks - DELETE_BLOCKS_MAX).max(0);
+        let n_left = (n_blocks - n_max).max(0);
         db.prepare_cached("DELETE FROM id_block WHERE ?1 <= id AND id < ?2")?
             .execute([first + n_left, first + n_blocks])?;
         if n_left == 0 {
@@ -317,7 +319,7 @@ impl Run {
     /// lies is guessed well, and from a block near by still better.
     fn find(&self, db: &Connection, key: Key) -> rusqlite::Result<Option<u32>> {
         let place = |key: Key| {
-            let share = key.0 >> (u128::BITS - super::DIGEST_BITS - u64::BITS);
+            let share = key.0 >> (u128::BITS - DIGEST_BITS - u64::BITS);
             ((share * self.n_blocks as u128) >> u64::BITS) as i64
         };
         let (mut low, mut high) = (0, self.n_blocks);
@@ -359,18 +361,17 @@ enum Look {
 }
 
 fn look(db: &Connection, block: i64, key: Key) -> rusqlite::Result<Look> {
-    db.prepare_cached(BLOCK)?.query_row([block], |row| {
-        let ids = ids_of(row.get_ref(0)?.as_blob()?)?;
-        let id = |idx: usize| Id(u128::from_be_bytes(ids[idx]));
+    in_block(db, block, |ids| {
+        let id = |idx: usize| Id::read(ids[idx]);
         let (least, most) = (id(0).key(), id(ids.len() - 1).key());
-        Ok(if key < least {
-            Look::Before(least)
-        } else if most < key {
-            Look::Behind(most)
-        } else {
-            let found = ids.binary_search_by_key(&key, |id| Id(u128::from_be_bytes(*id)).key());
-            Look::Here(found.ok().map(|idx| id(idx).digest()))
-        })
+        if key < least {
+            return Look::Before(least);
+        }
+        if most < key {
+            return Look::Behind(most);
+        }
+        let found = ids.binary_search_by_key(&key, |id| Id::read(*id).key());
+        Look::Here(found.ok().map(|idx| id(idx).digest()))
     })
 }
 
@@ -430,19 +431,22 @@ fn write_block(db: &Connection, block: i64, ids: &[Id]) -> rusqlite::Result<()> 
     Ok(())
 }
 
-const BLOCK: &str = "SELECT ids FROM id_block WHERE id = ?1";
-
 fn read_block(db: &Connection, block: i64) -> rusqlite::Result<Vec<Id>> {
-    db.prepare_cached(BLOCK)?.query_row([block], |row| {
-        let ids = ids_of(row.get_ref(0)?.as_blob()?)?;
-        Ok(ids.iter().map(|id| Id(u128::from_be_bytes(*id))).collect())
+    in_block(db, block, |ids| {
+        ids.iter().map(|id| Id::read(*id)).collect()
     })
 }
 
-/// The ids of a block: at least one.
-fn ids_of(bytes: &[u8]) -> rusqlite::Result<&[[u8; ID_BYTES]]> {
-    match bytes.as_chunks() {
-        (ids, []) if !ids.is_empty() => Ok(ids),
-        _ => Err(corrupt_text("ids")),
-    }
+/// What `see` makes of the ids of a block, of which there is at least one.
+fn in_block<T>(
+    db: &Connection,
+    block: i64,
+    see: impl FnOnce(&[[u8; ID_BYTES]]) -> T,
+) -> rusqlite::Result<T> {
+    let seen = db
+        .prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
+        .query_row([block], |row| Ok(see(ids_in(row.get_ref(0)?.as_blob()?)?)))
+        .optional()?;
+    // A run says which blocks it has.
+    seen.ok_or_else(|| corrupt_text("ids"))
 }
