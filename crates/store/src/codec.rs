@@ -1,7 +1,7 @@
 //! Bytes on disk: events, summaries and the directory in a tagged form, converted by hand.
 //!
-//! A released form may gain a tag, never change one. Events of one commit and session are kept
-//! one after the other, each with its length before it.
+//! A released form may gain a tag, never change one. Events of a session are kept one after the
+//! other, each with its length before it.
 
 mod encode;
 

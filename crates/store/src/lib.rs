@@ -237,7 +237,7 @@ impl Store {
         self.backend.purge(horizon).await
     }
 
-    /// The number of the last commit.
+    /// The number of the last commit that readings see: whatever was acknowledged before is in it.
     pub async fn last_change(&self) -> Result<u64, StoreError> {
         self.backend.last_change().await
     }

@@ -1,9 +1,9 @@
 //! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
 //! that read.
 //!
-//! The writer takes whatever waits, runs it in one transaction with a savepoint per call, and
-//! acknowledges after the commit is on disk. Readers run short transactions only. Other processes
-//! may use the same file; nothing that matters is cached beside it.
+//! Events are acknowledged when they are written down, and become part of their sessions a moment
+//! later: whoever wants to see sessions waits for that. Readers run short transactions only. Other
+//! processes may use the same file; nothing that matters is cached beside it.
 
 mod account;
 mod append;
@@ -17,12 +17,15 @@ mod import;
 mod inbox;
 mod open;
 mod page;
+mod pick;
 mod presence;
 mod recording;
+mod row;
 mod segment;
 mod settle;
 mod source;
 mod upkeep;
+mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -35,22 +38,18 @@ use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Which, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::queue::{self, Receiver, Sender, Waited};
+use crate::queue::{self, Receiver, Sender};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
     Examined, Flow, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence,
     Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
-use error::{Doing, refused_or_corrupt};
-use segment::{Kind, Segments, Tail};
+use error::refused_or_corrupt;
+use segment::Segments;
+use writer::{Acknowledge, Known, Needs, Verdict, WriteCall, Writer, WriterThread};
 
 /// Calls that may wait for the writer.
 const WRITE_QUEUE_MAX: usize = 4_096;
-/// Calls that share one commit.
-const GROUP_CALLS_MAX: usize = 512;
-/// How long a commit waits for callers who shared the one before, or came while it was made: to wait
-/// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
-const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Calls that may wait for a reader.
 const READ_QUEUE_MAX: usize = 65_536;
 /// Threads that read what is short: a session, a token, a page of something.
@@ -63,8 +62,6 @@ const SCANNERS: usize = 2;
 const TURN_PAGES: u64 = 64;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
 const PREPARE_EVENTS_INLINE: usize = 256;
-/// The longest time an entry of the access log waits for its commit.
-const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 /// Entries of the access log that may wait.
 const ACCESS_PENDING_MAX: usize = 100_000;
 /// How long a commit waits for another process.
@@ -196,98 +193,7 @@ impl KnownDirectory {
     }
 }
 
-/// A call that waits for the writer.
-struct WriteCall {
-    /// Whether it must find sessions as everything acknowledged before has made them.
-    needs: Needs,
-    run: Work,
-}
-
-/// What the writer does inside the transaction, and what it says after the commit.
-/// Without a transaction it only learns why there is none.
-type Work = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
 type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
-
-/// What a call finds in the archive.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
-    /// Sessions as everything that was acknowledged before has made them.
-    Settled,
-    /// It does not look at sessions.
-    Nothing,
-}
-
-/// Tells the caller, once the outcome of the commit is known.
-struct Acknowledge {
-    verdict: Verdict,
-    tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Keep,
-    Discard,
-}
-
-/// The open transaction of the writer.
-struct Writer<'c> {
-    db: &'c Connection,
-    /// The last commit's number; a call that changes anything takes the next.
-    change: i64,
-    lseq: i64,
-    /// Calls so far that change nothing a token depends on.
-    n_beside_tokens: usize,
-    known: &'c mut Known,
-}
-
-/// What the writer remembers between transactions; forgotten whenever something is undone.
-struct Known {
-    /// Numbers of names, as far as this process has seen them.
-    names: append::Names,
-    /// Ids of events.
-    ids: ids::Ids,
-    /// Events that are not yet part of their sessions.
-    inbox: inbox::Inbox,
-    /// Where sealed bytes are added.
-    sealed: Tail,
-    /// Where groups of events are added.
-    groups: Tail,
-    /// Calls that are likely to come together.
-    n_expected: usize,
-}
-
-impl Known {
-    fn new(segments: &Arc<Segments>) -> Known {
-        Known {
-            names: append::Names::default(),
-            ids: ids::Ids::default(),
-            inbox: inbox::Inbox::default(),
-            sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
-            groups: Tail::new(Kind::Events, Arc::clone(segments)),
-            n_expected: 0,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.names.clear();
-        self.ids.clear();
-        self.inbox = inbox::Inbox::default();
-        self.sealed.clear();
-        self.groups.clear();
-    }
-}
-
-impl Writer<'_> {
-    fn next_change(&mut self) -> i64 {
-        self.change += 1;
-        self.change
-    }
-
-    fn next_lseq(&mut self) -> i64 {
-        self.lseq += 1;
-        self.lseq
-    }
-}
 
 impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
@@ -308,17 +214,15 @@ impl Sqlite {
                 })
         };
         let mut threads = Vec::new();
-        let pending = Arc::clone(&accesses);
-        let known = Known::new(&segments);
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
-        let carried = Arc::clone(&grants);
-        threads.push(spawn(
-            "store-writer",
-            Box::new(move || {
-                let _ends = AbortOnPanic;
-                write_all(&db, &write_calls, &pending, &carried, known);
-            }),
-        )?);
+        let writing = WriterThread {
+            db,
+            calls: write_calls,
+            accesses: Arc::clone(&accesses),
+            grants: Arc::clone(&grants),
+            known: Known::new(&segments),
+        };
+        threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
         let scanning = std::iter::repeat_n(("store-scanner", &scan_calls), SCANNERS);
         for (name, calls) in reading.chain(scanning) {
@@ -357,11 +261,18 @@ impl Sqlite {
         &self,
         call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.write_beside(Needs::Settled, call)
+        self.write_with(Needs::Settled, call)
     }
 
-    /// The same where it may be that the call does not look at sessions.
+    /// The same for a call that does not look at sessions.
     fn write_beside<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        self.write_with(Needs::Nothing, call)
+    }
+
+    fn write_with<T: Send + 'static>(
         &self,
         needs: Needs,
         call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
@@ -506,230 +417,6 @@ impl Drop for Sqlite {
     }
 }
 
-/// A writer that dies would leave every caller waiting: the process dies instead, as in a power
-/// cut, which the archive survives.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
-    }
-}
-
-/// The writer's loop: one group of calls, one commit, until no caller is left.
-fn write_all(
-    db: &Connection,
-    calls: &Receiver<WriteCall>,
-    accesses: &Accesses,
-    grants: &grants::Grants,
-    mut known: Known,
-) {
-    loop {
-        let wait = if known.inbox.is_empty() {
-            ACCESS_FLUSH
-        } else {
-            inbox::INBOX_IDLE
-        };
-        let waited = calls.recv_timeout(wait);
-        let is_closed = matches!(waited, Waited::Closed);
-        match waited {
-            Waited::Got(first) => write_group(db, Some(first), calls, accesses, grants, &mut known),
-            Waited::Timeout | Waited::Closed
-                if accesses.any.load(Ordering::Relaxed) || !known.inbox.is_empty() =>
-            {
-                write_group(db, None, calls, accesses, grants, &mut known);
-            }
-            Waited::Timeout | Waited::Closed => {}
-        }
-        if is_closed {
-            return;
-        }
-    }
-}
-
-fn write_group(
-    db: &Connection,
-    first: Option<WriteCall>,
-    calls: &Receiver<WriteCall>,
-    accesses: &Accesses,
-    grants: &grants::Grants,
-    known: &mut Known,
-) {
-    let mut acknowledgements = Vec::new();
-    let result = run_group(
-        db,
-        first,
-        calls,
-        accesses,
-        grants,
-        known,
-        &mut acknowledgements,
-    );
-    match &result {
-        Ok(before) => {
-            accesses.forget_written();
-            grants.carry(*before);
-        }
-        Err(_) => accesses.keep(),
-    }
-    if result.is_err() {
-        known.clear();
-        // When there is no transaction any more this fails, and that is well.
-        let _ = db.execute_batch("ROLLBACK");
-    }
-    // Who came while the commit was made has not waited for it, and will come again beside those
-    // who have.
-    known.n_expected = acknowledgements.len() + calls.len();
-    for acknowledge in acknowledgements {
-        let outcome = match &result {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.for_each()),
-        };
-        (acknowledge.tell)(outcome);
-    }
-}
-
-/// Gives the archive's state before the commit, if that left alone what tokens depend on.
-fn run_group(
-    db: &Connection,
-    first: Option<WriteCall>,
-    calls: &Receiver<WriteCall>,
-    accesses: &Accesses,
-    grants: &grants::Grants,
-    known: &mut Known,
-    acknowledgements: &mut Vec<Acknowledge>,
-) -> Result<Option<grants::Stamp>, error::GroupError> {
-    let begun = run(db, "BEGIN IMMEDIATE").and_then(|()| {
-        let change = upkeep::counter(db, "change")?;
-        let lseq = upkeep::counter(db, "lseq")?;
-        known.ids.begin(db, change)?;
-        Ok((change, lseq))
-    });
-    let begun = begun.and_then(|(change, lseq)| {
-        let before = grants.stamp();
-        let mut writer = Writer {
-            db,
-            change,
-            lseq,
-            n_beside_tokens: 0,
-            known,
-        };
-        inbox::begin(&mut writer)?;
-        Ok((before, change, lseq, writer))
-    });
-    let (before, change, lseq, mut writer) = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            let error = error::GroupError::new(error, Doing::Work);
-            // Whoever waits learns it now: each waiting on by itself would add up without end.
-            let waiting = first
-                .into_iter()
-                .chain(std::iter::from_fn(|| calls.try_recv()));
-            acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
-            return Err(error);
-        }
-    };
-    let work = |error| error::GroupError::new(error, Doing::Work);
-    let is_idle = first.is_none();
-    let mut gathering = Gathering {
-        calls,
-        n_expected: writer.known.n_expected,
-        wait: GATHER_WAIT,
-    };
-    let mut next = first;
-    while let Some(call) = next {
-        run_call(&mut writer, call, acknowledgements)?;
-        next = gathering.next(acknowledgements.len());
-    }
-    if is_idle || writer.known.inbox.is_due() {
-        inbox::settle(&mut writer).map_err(work)?;
-    }
-    let (change_after, lseq_after) = (writer.change, writer.lseq);
-    let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
-    let mut finish = || {
-        upkeep::write_accesses(db, accesses)?;
-        writer.known.ids.finish(db, change_after)?;
-        writer.known.sealed.finish(db)?;
-        writer.known.groups.finish(db)?;
-        writer.known.inbox.finish(change_after);
-        if change_after != change {
-            upkeep::set_counter(db, "change", change_after)?;
-        }
-        if lseq_after != lseq {
-            upkeep::set_counter(db, "lseq", lseq_after)?;
-        }
-        Ok(())
-    };
-    finish().map_err(work)?;
-    run(db, "COMMIT").map_err(|error| error::GroupError::new(error, Doing::Commit))?;
-    Ok(before.filter(|_| leaves_tokens))
-}
-
-/// The calls of one commit.
-struct Gathering<'a> {
-    calls: &'a Receiver<WriteCall>,
-    n_expected: usize,
-    /// How long the commit waits for the next one.
-    wait: Duration,
-}
-
-impl Gathering<'_> {
-    /// Another call, when the commit has so many; none when it is time to commit.
-    fn next(&mut self, n_calls: usize) -> Option<WriteCall> {
-        if GROUP_CALLS_MAX <= n_calls {
-            return None;
-        }
-        let waiting = self.calls.try_recv();
-        if waiting.is_some() || self.n_expected <= n_calls {
-            return waiting;
-        }
-        let wait = self.wait;
-        self.wait /= 2;
-        match self.calls.recv_timeout(wait) {
-            Waited::Got(call) => Some(call),
-            Waited::Timeout | Waited::Closed => None,
-        }
-    }
-}
-
-fn run_call(
-    writer: &mut Writer<'_>,
-    call: WriteCall,
-    acknowledgements: &mut Vec<Acknowledge>,
-) -> Result<(), error::GroupError> {
-    let work = |error| error::GroupError::new(error, Doing::Work);
-    let settled = match call.needs {
-        Needs::Settled => inbox::settle(writer),
-        Needs::Nothing => Ok(()),
-    };
-    let begun = settled.and_then(|()| run(writer.db, "SAVEPOINT call"));
-    if let Err(error) = begun.map_err(work) {
-        acknowledgements.push((call.run)(Err(error.for_each())));
-        return Err(error);
-    }
-    let (change, lseq) = (writer.change, writer.lseq);
-    let ids = writer.known.ids.mark();
-    let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
-    let acknowledge = (call.run)(Ok(writer));
-    let verdict = acknowledge.verdict;
-    acknowledgements.push(acknowledge);
-    if verdict == Verdict::Discard {
-        (writer.change, writer.lseq) = (change, lseq);
-        writer.known.names.clear();
-        writer.known.ids.undo(ids);
-        writer.known.sealed.undo(sealed);
-        writer.known.groups.undo(groups);
-        run(writer.db, "ROLLBACK TO call").map_err(work)?;
-    }
-    run(writer.db, "RELEASE call").map_err(work)
-}
-
-fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
-    db.prepare_cached(sql)?.execute([]).map(|_| ())
-}
-
 impl Backend for Sqlite {
     fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
         Box::pin(async move {
@@ -740,7 +427,7 @@ impl Backend for Sqlite {
                     .await
                     .map_err(|_| StoreError::refused("the batch was given up"))?
             };
-            let written = self.write_beside(Needs::Nothing, move |writer| {
+            let written = self.write_beside(move |writer| {
                 let (verdict, answer) = append::append(writer, account, &batch, now)?;
                 // The batch is handed back: to take it apart is not the writer's work.
                 Ok((verdict, (answer, batch)))
@@ -848,9 +535,7 @@ impl Backend for Sqlite {
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            account::create(writer.db, account)
-        })
+        self.write_beside(move |writer| account::create(writer.db, account))
     }
 
     fn accounts(&self) -> Answer<'_, Vec<Account>> {
@@ -866,15 +551,11 @@ impl Backend for Sqlite {
     }
 
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            account::set_enabled(writer.db, &name, enabled)
-        })
+        self.write_beside(move |writer| account::set_enabled(writer.db, &name, enabled))
     }
 
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            account::renew_secret(writer.db, &name, secret)
-        })
+        self.write_beside(move |writer| account::renew_secret(writer.db, &name, secret))
     }
 
     fn issue_token(
@@ -884,7 +565,7 @@ impl Backend for Sqlite {
         now: At,
         expires: At,
     ) -> Answer<'_, bool> {
-        self.write_beside(Needs::Nothing, move |writer| {
+        self.write_beside(move |writer| {
             account::issue_token(writer.db, &account, token, now, expires)
         })
     }
@@ -911,9 +592,7 @@ impl Backend for Sqlite {
     }
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            account::link_secret(writer.db, fresh)
-        })
+        self.write_beside(move |writer| account::link_secret(writer.db, fresh))
     }
 
     fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
@@ -947,9 +626,7 @@ impl Backend for Sqlite {
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            presence::set(writer, &rep, now, expires)
-        })
+        self.write_beside(move |writer| presence::set(writer, &rep, now, expires))
     }
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
@@ -979,13 +656,11 @@ impl Backend for Sqlite {
     }
 
     fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
-        self.write_beside(Needs::Nothing, move |writer| {
-            source::put_note(writer, &source, &name, value.as_deref())
-        })
+        self.write_beside(move |writer| source::put_note(writer, &source, &name, value.as_deref()))
     }
 
     fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {
-        self.write_beside(Needs::Nothing, move |writer| source::bury(writer, &letter))
+        self.write_beside(move |writer| source::bury(writer, &letter))
     }
 
     fn dead_letters(

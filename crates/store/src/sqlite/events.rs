@@ -1,4 +1,4 @@
-//! Events of a session as they are kept: rows as they came while it runs, one compressed row when it
+//! Events of a session as they are kept: rows as they were settled while it runs, one compressed row when it
 //! is sealed, and a piece of a group when many are.
 //!
 //! A group is compressed as one, for sessions are much alike; it lies in a segment file.
@@ -49,6 +49,21 @@ pub(super) fn events_of(
     segments: &Segments,
     place: i64,
 ) -> Result<Vec<u8>, StoreError> {
+    events_beside(db, segments, &mut Neighbours::default(), place)
+}
+
+/// What those who read session after session go on with: neighbours lie in the same group, and to
+/// inflate it takes much longer than to find a session in it.
+#[derive(Default)]
+pub(super) struct Neighbours(Option<(Slot, Vec<u8>)>);
+
+/// All events of a session as bytes, beside those of its neighbours.
+pub(super) fn events_beside(
+    db: &Connection,
+    segments: &Segments,
+    neighbours: &mut Neighbours,
+    place: i64,
+) -> Result<Vec<u8>, StoreError> {
     let mut rows = Vec::new();
     let mut next = last_event(db, place).map_err(refused_or_corrupt)?;
     let mut select = db
@@ -61,7 +76,7 @@ pub(super) fn events_of(
         rows.push(match form {
             FORM_PLAIN => bytes,
             FORM_DEFLATE => inflate(&bytes)?,
-            _ => from_group(segments, &bytes)?,
+            _ => neighbours.share(segments, &bytes)?,
         });
         // Rows are older the farther back: a chain that turned round would never end.
         next = before.filter(|before| *before < id);
@@ -84,21 +99,29 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(plain)
 }
 
-fn from_group(segments: &Segments, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
-    let len_max = GROUP_BYTES as u64 + SESSION_BYTES_MAX;
-    if len_max < share.group_len {
-        return Err(damaged(None));
+impl Neighbours {
+    /// The events of a session that lie in a group.
+    fn share(&mut self, segments: &Segments, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
+        let len_max = GROUP_BYTES as u64 + SESSION_BYTES_MAX;
+        if len_max < share.group_len {
+            return Err(damaged(None));
+        }
+        let slot = Slot {
+            segment: share.segment,
+            at: share.at,
+            len: share.len,
+        };
+        if self.0.as_ref().is_none_or(|(known, _)| *known != slot) {
+            let group = segments.read(slot)?;
+            let group = zstd::bulk::decompress(&group, share.group_len as usize)
+                .map_err(|error| damaged(Some(error.into())))?;
+            self.0 = Some((slot, group));
+        }
+        let group = self.0.as_ref().map_or(&[][..], |(_, group)| group);
+        let events = group.get(share.begin as usize..share.end as usize);
+        events.map(<[u8]>::to_vec).ok_or_else(|| damaged(None))
     }
-    let group = segments.read(Slot {
-        segment: share.segment,
-        at: share.at,
-        len: share.len,
-    })?;
-    let group = zstd::bulk::decompress(&group, share.group_len as usize)
-        .map_err(|error| damaged(Some(error.into())))?;
-    let events = group.get(share.begin as usize..share.end as usize);
-    events.map(<[u8]>::to_vec).ok_or_else(|| damaged(None))
 }
 
 fn damaged(source: Option<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {

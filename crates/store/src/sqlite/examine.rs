@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use debrief_domain::{Lsid, Summary};
 use rusqlite::{Connection, params};
 
-use super::append::{Names, Pick, Standing, row, standing};
 use super::error::{is_unreadable, refused_or_corrupt};
-use super::events::events_of;
+use super::events::{Neighbours, events_beside};
+use super::pick::{Names, Pick, Standing, standing};
+use super::row::row;
 use super::segment::{self, Segments};
 use super::{body, ids, recording};
 use crate::codec;
@@ -33,8 +34,10 @@ pub(super) fn examine(
         })
         .map_err(refused_or_corrupt)?;
     let mut sessions = Vec::new();
+    let mut neighbours = Neighbours::default();
     for (place, lsid, state) in rows {
-        sessions.push(examine_one(db, segments, place, lsid, state)?);
+        let session = (place, lsid, state);
+        sessions.push(examine_one(db, segments, &mut neighbours, session)?);
     }
     transaction.commit().map_err(refused_or_corrupt)?;
     Ok(sessions)
@@ -43,9 +46,8 @@ pub(super) fn examine(
 fn examine_one(
     db: &Connection,
     segments: &Segments,
-    place: i64,
-    lsid: String,
-    state: i64,
+    neighbours: &mut Neighbours,
+    (place, lsid, state): (i64, String, i64),
 ) -> Result<Examined, StoreError> {
     let mut faults = Vec::new();
     let body = match body::read(db, segments, place) {
@@ -103,7 +105,7 @@ fn examine_one(
         };
         compare(standing.picks(db, &mut names), &actual, &mut faults);
     } else {
-        let bytes = match events_of(db, segments, place) {
+        let bytes = match events_beside(db, segments, neighbours, place) {
             Ok(bytes) => bytes,
             Err(error) => {
                 faults.push(error.to_string());

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use debrief_domain::{At, RepId, TeamId};
 use rusqlite::params;
 
-use super::append::{Row, Standing, move_picks, new_place, row};
 use super::error::refused_or_corrupt;
+use super::pick::{Standing, move_picks};
+use super::row::{Row, new_place, row};
 use super::{Verdict, Writer, body, recording};
 use crate::codec::Facts;
 use crate::{Document, Import, StoreError};

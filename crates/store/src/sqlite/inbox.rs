@@ -11,14 +11,14 @@ use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
-use super::append::row;
 use super::error::{corrupt_text, refused_or_corrupt};
+use super::row::row;
 use super::settle::{Growth, settle_one};
 use super::{Writer, upkeep};
 use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
-const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
+pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
 /// How long events wait when no others come and nobody wants to see them.
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
 /// Sessions whose size is remembered.

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use debrief_domain::{Change, Filter, Lsid, RepId, Which, Window};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::append::{kind, known_name, name};
 use super::error::{corrupt, refused_or_corrupt, unreadable};
 use super::events::events_of;
+use super::pick::{kind, known_name, name};
 use super::segment::Segments;
 use super::upkeep::counter;
 use super::{body, inbox, recording};
@@ -15,8 +15,8 @@ use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
-/// Reads one page in one short transaction. A reading that began before events which are not settled
-/// gets no page, and has no bound still.
+/// Reads one page in one short transaction. A reading that is to see events which are not settled gets
+/// none, and has not begun still.
 pub(super) fn page(
     db: &Connection,
     segments: &Segments,
@@ -60,7 +60,7 @@ pub(super) fn page(
 }
 
 /// The longest sealed bytes that are read on the spot.
-const SPOT_BYTES_MAX: u64 = 256 << 10;
+pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
 /// Shows the one session that a reading names, if it is sealed and not long, with one look into the
 /// database; a session that nobody knows is soon shown, too. For everything else it says no, and has

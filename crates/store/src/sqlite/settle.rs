@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use debrief_domain::{At, Lsid, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::append::{HEARD_MILLIS, Row, move_picks, new_place, row, standing};
 use super::error::{is_unreadable, unreadable};
 use super::inbox::Part;
+use super::pick::{move_picks, standing};
+use super::row::{HEARD_MILLIS, Row, new_place, row};
 use super::{Writer, body, recording};
 use crate::codec::Facts;
 
@@ -194,11 +195,11 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
     if grown.row.is_some() {
         body::drop(db, place)?;
     }
-    let mark = match ended {
-        Some(_) => "INSERT INTO unsealed (place) VALUES (?1) ON CONFLICT DO NOTHING",
-        None => "DELETE FROM unsealed WHERE place = ?1",
-    };
-    db.prepare_cached(mark)?.execute([place])?;
+    if ended.is_some() {
+        return recording::unseal(db, place);
+    }
+    db.prepare_cached("DELETE FROM unsealed WHERE place = ?1")?
+        .execute([place])?;
     Ok(())
 }
 

@@ -103,6 +103,44 @@ fn an_archive_of_the_first_format_is_brought_to_the_current_one() {
     assert_eq!(accounts[0].name, "siem");
 }
 
+#[tokio::test]
+async fn events_of_the_third_format_are_known_and_their_session_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute_batch(include_str!("../../tests/format3.sql"))
+        .unwrap();
+    drop(db);
+    let line = |n: i64, text: &str| Event {
+        body: Some(debrief_domain::Body::Text(text.into())),
+        ..Event::new(
+            EventId::parse(&format!("e{n}")).unwrap(),
+            Lsid::parse("s").unwrap(),
+            At::from_secs(1_700_000_000 + n).unwrap(),
+            EventType::ChatMessage,
+        )
+    };
+    for _ in 0..2 {
+        let store = Store::open(directory.path()).unwrap();
+        let append = |events| store.append(AccountId(1), events, At::MIN);
+        let known = (0..4).map(|n| line(n, &format!("line {n}"))).collect();
+        let told = append(known).await.unwrap();
+        assert!(matches!(told, Append::Done(told) if (told.fresh, told.repeated) == (0, 4)));
+        for n in 0..4 {
+            let told = append(vec![line(n, "another")]).await.unwrap();
+            assert!(
+                matches!(told, Append::Conflicts(told) if told.len() == 1),
+                "{n}"
+            );
+        }
+    }
+    let store = Store::open(directory.path()).unwrap();
+    let told = store.append(AccountId(1), vec![line(4, "line 4")], At::MIN);
+    assert!(matches!(told.await.unwrap(), Append::Done(told) if told.fresh == 1));
+    let found = store.examine(i64::MIN, 10).await.unwrap();
+    assert_eq!((found[0].lseq, found[0].events.len()), (1, 5));
+    assert_eq!(found[0].faults, [""; 0]);
+}
+
 #[test]
 fn a_full_disk_refuses_the_batch_and_damages_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use debrief_domain::{At, Directory, Lsid};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::append::HEARD_MILLIS;
 use super::error::{corrupt, refused_or_corrupt};
 use super::events::{Pack, events_of, put_pack};
+use super::row::HEARD_MILLIS;
 use super::segment::Segments;
 use super::{Accesses, Verdict, Writer, body, recording};
 use crate::codec;
@@ -166,8 +166,7 @@ pub(super) fn lapse(
         for place in &places {
             db.prepare_cached("UPDATE session SET state = 2, change = ?2 WHERE place = ?1")?
                 .execute([*place, change])?;
-            db.prepare_cached("INSERT INTO unsealed VALUES (?1) ON CONFLICT DO NOTHING")?
-                .execute([*place])?;
+            recording::unseal(db, *place)?;
         }
         Ok(places.len() as u64)
     };

@@ -5,7 +5,7 @@ mod law;
 use super::*;
 use crate::conformance::{at, document, event, one_page, rest};
 use debrief_domain::limits::SESSION_EVENTS_MAX;
-use debrief_domain::{Change, Selection};
+use debrief_domain::{Change, Selection, Summary};
 
 const SENDER: AccountId = AccountId(1);
 
@@ -26,7 +26,7 @@ fn db(directory: &Path) -> Connection {
 /// for meanwhile shares its commit.
 fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
     let (open, opened) = std::sync::mpsc::channel();
-    let gate = sqlite.write_beside(Needs::Nothing, move |_| {
+    let gate = sqlite.write_beside(move |_| {
         let _ = opened.recv();
         Ok((Verdict::Keep, ()))
     });
@@ -36,7 +36,7 @@ fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
 /// Runs SQL on the writer's connection, in its turn.
 fn sql<'a>(sqlite: &'a Sqlite, sql: &str) -> Answer<'a, ()> {
     let sql = sql.to_owned();
-    sqlite.write_beside(Needs::Nothing, move |writer| {
+    sqlite.write_beside(move |writer| {
         // Some pragmas answer with a row.
         let mut statement = writer.db.prepare(&sql).unwrap();
         let mut rows = statement.raw_query();
@@ -164,9 +164,7 @@ async fn sizes_of_sessions_are_remembered_within_bounds() {
         }
         sqlite.last_change().await.unwrap();
     }
-    let n_sizes = sqlite.write_beside(Needs::Nothing, |writer| {
-        Ok((Verdict::Keep, writer.known.inbox.n_sizes()))
-    });
+    let n_sizes = sqlite.write_beside(|writer| Ok((Verdict::Keep, writer.known.inbox.n_sizes())));
     let n_sizes = n_sizes.await.unwrap();
     assert!(n_sizes <= 200, "{n_sizes}");
 }
@@ -544,4 +542,45 @@ async fn a_second_in_which_a_million_sessions_began_takes_the_places_of_the_next
         places,
         expected.map(|(lsid, place)| (lsid.to_owned(), place))
     );
+}
+
+#[tokio::test]
+async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let len = page::SPOT_BYTES_MAX as usize;
+    sealed(&store, "a", 100, &vec![1; len]).await;
+    sealed(&store, "b", 200, &vec![2; len + 1]).await;
+    let db = open::open_reader(directory.path()).unwrap();
+    let segments = Segments::open(directory.path()).unwrap();
+    for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
+        let selection = Selection {
+            which: named(lsid),
+            filter: Filter::All,
+        };
+        let mut reading = Reading::new(selection, crate::Members::default());
+        let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
+        let shown = page::on_the_spot(&db, &segments, &mut reading, &mut scan).unwrap();
+        assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
+    }
+    let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();
+    assert_eq!(lens, [len, len + 1]);
+}
+
+#[test]
+fn the_inbox_is_due_when_it_is_full_and_not_before() {
+    let db = Connection::open_in_memory().unwrap();
+    db.execute_batch(include_str!("../format4.sql")).unwrap();
+    let mut inbox = inbox::Inbox::default();
+    let lsid = Lsid::parse("a").unwrap();
+    for (change, n_bytes, is_due) in [(1, inbox::INBOX_BYTES_MAX - 1, false), (2, 1, true)] {
+        let part = inbox::Part {
+            lsid: &lsid,
+            n_events: 1,
+            bytes: &vec![0; n_bytes],
+            summary: &Summary::default(),
+        };
+        inbox.put(&db, change, at(0), &[part]).unwrap();
+        assert_eq!(inbox.is_due(), is_due);
+    }
 }

@@ -1,0 +1,147 @@
+//! The index by which windows and filters find sessions: what its entries are made of, and how they
+//! move.
+
+use std::collections::{BTreeSet, HashMap};
+
+use debrief_domain::{RepId, SiteId, Summary, TeamId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// What the index is read by; a window by start has the even number, by end the odd one.
+pub(super) mod kind {
+    pub(crate) const ALL: i64 = 0;
+    pub(crate) const OWNER: i64 = 2;
+    pub(crate) const ANY_TEAM: i64 = 4;
+    pub(crate) const TEAM: i64 = 6;
+    pub(crate) const SITE: i64 = 8;
+    /// Added to a kind for windows by end.
+    pub(crate) const BY_END: i64 = 1;
+}
+
+/// Kinds of names that have numbers.
+pub(super) mod name {
+    pub(crate) const REP: i64 = 0;
+    pub(crate) const TEAM: i64 = 1;
+    pub(crate) const SITE: i64 = 2;
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = 3;
+}
+
+/// Numbers of names, remembered until something is undone.
+#[derive(Default)]
+pub(super) struct Names {
+    by_kind: [HashMap<String, i64>; name::KINDS],
+}
+
+impl Names {
+    pub(super) fn clear(&mut self) {
+        self.by_kind.iter_mut().for_each(HashMap::clear);
+    }
+
+    fn number(&mut self, db: &Connection, kind: i64, text: &str) -> rusqlite::Result<i64> {
+        let known = &mut self.by_kind[kind as usize];
+        if let Some(number) = known.get(text) {
+            return Ok(*number);
+        }
+        let number = match known_name(db, kind, text)? {
+            Some(number) => number,
+            None => {
+                db.prepare_cached("INSERT INTO name (kind, text) VALUES (?1, ?2)")?
+                    .execute(params![kind, text])?;
+                db.last_insert_rowid()
+            }
+        };
+        known.insert(text.to_owned(), number);
+        Ok(number)
+    }
+}
+
+/// The number of a name that the archive has seen.
+pub(super) fn known_name(db: &Connection, kind: i64, text: &str) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached("SELECT id FROM name WHERE kind = ?1 AND text = ?2")?
+        .query_row(params![kind, text], |row| row.get(0))
+        .optional()
+}
+
+/// What a session's index entries are made of: equal standings, equal entries.
+#[derive(PartialEq)]
+pub(super) struct Standing<'a> {
+    pub(super) start: i64,
+    pub(super) ended: Option<i64>,
+    pub(super) owners: Vec<&'a str>,
+    pub(super) teams: Vec<&'a str>,
+    pub(super) site: &'a str,
+}
+
+/// An index entry without the session it points to: kind, owner, time.
+pub(super) type Pick = (i64, i64, i64);
+
+impl Standing<'_> {
+    /// The entries under which the session is found; names that have no number yet get one.
+    pub(super) fn picks(
+        &self,
+        db: &Connection,
+        names: &mut Names,
+    ) -> rusqlite::Result<BTreeSet<Pick>> {
+        let mut keys = vec![(kind::ALL, 0)];
+        for owner in &self.owners {
+            keys.push((kind::OWNER, names.number(db, name::REP, owner)?));
+        }
+        if !self.teams.is_empty() {
+            keys.push((kind::ANY_TEAM, 0));
+        }
+        for team in &self.teams {
+            keys.push((kind::TEAM, names.number(db, name::TEAM, team)?));
+        }
+        keys.push((kind::SITE, names.number(db, name::SITE, self.site)?));
+        let by_start = keys.iter().map(|(kind, owner)| (*kind, *owner, self.start));
+        let by_end = self.ended.into_iter().flat_map(|ended| {
+            keys.iter()
+                .map(move |(kind, owner)| (kind + kind::BY_END, *owner, ended))
+        });
+        Ok(by_start.chain(by_end).collect())
+    }
+}
+
+/// Brings a session's index entries from what they were to what they are.
+pub(super) fn move_picks(
+    db: &Connection,
+    before: &BTreeSet<Pick>,
+    after: &BTreeSet<Pick>,
+    lseq: (i64, i64),
+    place: i64,
+    change: i64,
+) -> rusqlite::Result<()> {
+    let mut retire = db.prepare_cached(
+        "UPDATE pick SET died = ?1 WHERE kind = ?2 AND owner = ?3 AND at = ?4 AND lseq = ?5 \
+         AND place = ?6 AND died IS NULL",
+    )?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let (lseq_before, lseq_after) = lseq;
+    let stays =
+        |pick: &Pick, other: &BTreeSet<Pick>| lseq_before == lseq_after && other.contains(pick);
+    for pick in before.iter().filter(|pick| !stays(pick, after)) {
+        retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place])?;
+    }
+    for pick in after.iter().filter(|pick| !stays(pick, before)) {
+        insert.execute(params![pick.0, pick.1, pick.2, lseq_after, place, change])?;
+    }
+    Ok(())
+}
+
+/// What a session made of events is found by.
+pub(super) fn standing<'a>(
+    summary: &'a Summary,
+    site: &'a SiteId,
+    start: i64,
+    ended: Option<i64>,
+) -> Standing<'a> {
+    Standing {
+        start,
+        ended,
+        owners: summary.owner_ids().into_iter().map(RepId::as_str).collect(),
+        teams: summary.teams.iter().map(TeamId::as_str).collect(),
+        site: site.as_str(),
+    }
+}

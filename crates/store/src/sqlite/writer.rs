@@ -1,0 +1,381 @@
+//! The one thread that writes: it takes whatever waits, runs it in one transaction with a savepoint
+//! per call, and acknowledges after the commit is on disk.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::error::{Doing, GroupError};
+use super::segment::{Kind, Segments, Tail};
+use super::{Accesses, grants, ids, inbox, pick, upkeep};
+use crate::StoreError;
+use crate::queue::{Receiver, Waited};
+
+/// Calls that share one commit.
+const GROUP_CALLS_MAX: usize = 512;
+/// How long a commit waits for callers who shared the one before, or came while it was made: to wait
+/// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
+const GATHER_WAIT: Duration = Duration::from_micros(250);
+/// The longest time an entry of the access log waits for its commit.
+const ACCESS_FLUSH: Duration = Duration::from_secs(1);
+
+/// A call that waits for the writer.
+pub(super) struct WriteCall {
+    /// Whether it must find sessions as everything acknowledged before has made them.
+    pub(super) needs: Needs,
+    pub(super) run: Work,
+}
+
+/// What the writer does inside the transaction, and what it says after the commit.
+/// Without a transaction it only learns why there is none.
+pub(super) type Work = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
+
+/// What a call finds in the archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Sessions as everything that was acknowledged before has made them.
+    Settled,
+    /// It does not look at sessions.
+    Nothing,
+}
+
+/// Tells the caller, once the outcome of the commit is known.
+pub(super) struct Acknowledge {
+    pub(super) verdict: Verdict,
+    pub(super) tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Discard,
+}
+
+/// The open transaction of the writer.
+pub(super) struct Writer<'c> {
+    pub(super) db: &'c Connection,
+    /// The last commit's number; a call that changes anything takes the next.
+    pub(super) change: i64,
+    pub(super) lseq: i64,
+    /// Calls so far that change nothing a token depends on.
+    pub(super) n_beside_tokens: usize,
+    pub(super) known: &'c mut Known,
+}
+
+/// What the writer remembers between transactions. What the archive says is forgotten whenever
+/// something is undone.
+pub(super) struct Known {
+    /// Numbers of names, as far as this process has seen them.
+    pub(super) names: pick::Names,
+    /// Ids of events.
+    pub(super) ids: ids::Ids,
+    /// Events that are not yet part of their sessions.
+    pub(super) inbox: inbox::Inbox,
+    /// Where sealed bytes are added.
+    pub(super) sealed: Tail,
+    /// Where groups of events are added.
+    pub(super) groups: Tail,
+    /// Calls that are likely to come together, by those that did.
+    pub(super) n_expected: usize,
+}
+
+impl Known {
+    pub(super) fn new(segments: &Arc<Segments>) -> Known {
+        Known {
+            names: pick::Names::default(),
+            ids: ids::Ids::default(),
+            inbox: inbox::Inbox::default(),
+            sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
+            groups: Tail::new(Kind::Events, Arc::clone(segments)),
+            n_expected: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.names.clear();
+        self.ids.clear();
+        self.inbox = inbox::Inbox::default();
+        self.sealed.clear();
+        self.groups.clear();
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn next_change(&mut self) -> i64 {
+        self.change += 1;
+        self.change
+    }
+
+    pub(super) fn next_lseq(&mut self) -> i64 {
+        self.lseq += 1;
+        self.lseq
+    }
+}
+
+/// A writer that dies would leave every caller waiting: the process dies instead, as in a power
+/// cut, which the archive survives.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
+/// What the thread works with.
+pub(super) struct WriterThread {
+    pub(super) db: Connection,
+    pub(super) calls: Receiver<WriteCall>,
+    pub(super) accesses: Arc<Accesses>,
+    pub(super) grants: Arc<grants::Grants>,
+    pub(super) known: Known,
+}
+
+impl WriterThread {
+    /// One group of calls, one commit, until no caller is left.
+    pub(super) fn run(mut self) {
+        let _ends = AbortOnPanic;
+        loop {
+            let wait = if self.known.inbox.is_empty() {
+                ACCESS_FLUSH
+            } else {
+                inbox::INBOX_IDLE
+            };
+            match self.calls.recv_timeout(wait) {
+                Waited::Got(first) => self.write(Some(first)),
+                Waited::Timeout => self.write_what_waits(),
+                Waited::Closed => return self.write_what_waits(),
+            }
+        }
+    }
+
+    /// Writes what nobody waits for.
+    fn write_what_waits(&mut self) {
+        if self.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty() {
+            self.write(None);
+        }
+    }
+
+    /// One commit. Without a first call it settles the inbox.
+    fn write(&mut self, first: Option<WriteCall>) {
+        let mut acknowledgements = Vec::new();
+        let result = self.commit(first, &mut acknowledgements);
+        match &result {
+            Ok(before) => {
+                self.accesses.forget_written();
+                self.grants.carry(*before);
+            }
+            Err(_) => {
+                self.accesses.keep();
+                self.known.clear();
+                // When there is no transaction any more this fails, and that is well.
+                let _ = self.db.execute_batch("ROLLBACK");
+            }
+        }
+        // Who came while the commit was made has not waited for it, and will come again beside those
+        // who have.
+        self.known.n_expected = acknowledgements.len() + self.calls.len();
+        for acknowledge in acknowledgements {
+            let outcome = match &result {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.for_each()),
+            };
+            (acknowledge.tell)(outcome);
+        }
+    }
+
+    /// Gives the archive's state before the commit, if that left alone what tokens depend on.
+    fn commit(
+        &mut self,
+        first: Option<WriteCall>,
+        acknowledgements: &mut Vec<Acknowledge>,
+    ) -> Result<Option<grants::Stamp>, GroupError> {
+        let (db, calls) = (&self.db, &self.calls);
+        let (before, counters, mut writer) = match begin(db, &mut self.known, &self.grants) {
+            Ok(begun) => begun,
+            Err(error) => {
+                let error = GroupError::new(error, Doing::Work);
+                // Whoever waits learns it now: each waiting on by itself would add up without end.
+                let waiting = first
+                    .into_iter()
+                    .chain(std::iter::from_fn(|| calls.try_recv()));
+                acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
+                return Err(error);
+            }
+        };
+        let is_idle = first.is_none();
+        let mut gathering = Gathering {
+            calls,
+            n_expected: writer.known.n_expected,
+            wait: GATHER_WAIT,
+        };
+        let mut next = first;
+        while let Some(call) = next {
+            run_call(&mut writer, call, acknowledgements)?;
+            next = gathering.next(acknowledgements.len());
+        }
+        if is_idle || writer.known.inbox.is_due() {
+            inbox::settle(&mut writer).map_err(work)?;
+        }
+        let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
+        upkeep::write_accesses(db, &self.accesses).map_err(work)?;
+        finish(&mut writer, counters).map_err(work)?;
+        run(db, "COMMIT").map_err(|error| GroupError::new(error, Doing::Commit))?;
+        Ok(before.filter(|_| leaves_tokens))
+    }
+}
+
+fn work(error: rusqlite::Error) -> GroupError {
+    GroupError::new(error, Doing::Work)
+}
+
+/// The numbers given last, as the archive has them.
+struct Counters {
+    change: i64,
+    lseq: i64,
+}
+
+/// Opens a transaction, and brings memory up to date with the archive.
+fn begin<'c>(
+    db: &'c Connection,
+    known: &'c mut Known,
+    grants: &grants::Grants,
+) -> rusqlite::Result<(Option<grants::Stamp>, Counters, Writer<'c>)> {
+    run(db, "BEGIN IMMEDIATE")?;
+    let counters = Counters {
+        change: upkeep::counter(db, "change")?,
+        lseq: upkeep::counter(db, "lseq")?,
+    };
+    let Counters { change, lseq } = counters;
+    known.ids.begin(db, change)?;
+    let before = grants.stamp();
+    let mut writer = Writer {
+        db,
+        change,
+        lseq,
+        n_beside_tokens: 0,
+        known,
+    };
+    inbox::begin(&mut writer)?;
+    Ok((before, counters, writer))
+}
+
+/// Writes what is left to the end of the transaction, which began at these numbers.
+fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
+    let db = writer.db;
+    writer.known.ids.finish(db, writer.change)?;
+    writer.known.sealed.finish(db)?;
+    writer.known.groups.finish(db)?;
+    writer.known.inbox.finish(writer.change);
+    if writer.change != before.change {
+        upkeep::set_counter(db, "change", writer.change)?;
+    }
+    if writer.lseq != before.lseq {
+        upkeep::set_counter(db, "lseq", writer.lseq)?;
+    }
+    Ok(())
+}
+
+/// The calls of one commit.
+struct Gathering<'a> {
+    calls: &'a Receiver<WriteCall>,
+    n_expected: usize,
+    /// How long the commit waits for the next one.
+    wait: Duration,
+}
+
+impl Gathering<'_> {
+    /// Another call, when the commit has so many; none when it is time to commit.
+    fn next(&mut self, n_calls: usize) -> Option<WriteCall> {
+        if GROUP_CALLS_MAX <= n_calls {
+            return None;
+        }
+        let waiting = self.calls.try_recv();
+        if waiting.is_some() || self.n_expected <= n_calls {
+            return waiting;
+        }
+        let wait = self.wait;
+        self.wait /= 2;
+        match self.calls.recv_timeout(wait) {
+            Waited::Got(call) => Some(call),
+            Waited::Timeout | Waited::Closed => None,
+        }
+    }
+}
+
+fn run_call(
+    writer: &mut Writer<'_>,
+    call: WriteCall,
+    acknowledgements: &mut Vec<Acknowledge>,
+) -> Result<(), GroupError> {
+    let settled = match call.needs {
+        Needs::Settled => inbox::settle(writer),
+        Needs::Nothing => Ok(()),
+    };
+    let begun = settled.and_then(|()| run(writer.db, "SAVEPOINT call"));
+    if let Err(error) = begun.map_err(work) {
+        acknowledgements.push((call.run)(Err(error.for_each())));
+        return Err(error);
+    }
+    let (change, lseq) = (writer.change, writer.lseq);
+    let ids = writer.known.ids.mark();
+    let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
+    let acknowledge = (call.run)(Ok(writer));
+    let verdict = acknowledge.verdict;
+    acknowledgements.push(acknowledge);
+    if verdict == Verdict::Discard {
+        (writer.change, writer.lseq) = (change, lseq);
+        writer.known.names.clear();
+        writer.known.ids.undo(ids);
+        writer.known.sealed.undo(sealed);
+        writer.known.groups.undo(groups);
+        run(writer.db, "ROLLBACK TO call").map_err(work)?;
+    }
+    run(writer.db, "RELEASE call").map_err(work)
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue;
+
+    fn call() -> WriteCall {
+        let acknowledge = |_: Result<&mut Writer<'_>, StoreError>| Acknowledge {
+            verdict: Verdict::Keep,
+            tell: Box::new(|_| {}),
+        };
+        WriteCall {
+            needs: Needs::Nothing,
+            run: Box::new(acknowledge),
+        }
+    }
+
+    #[test]
+    fn a_commit_takes_what_waits_up_to_its_limit_and_expects_no_more_than_came() {
+        let (sender, calls) = queue::bounded(2);
+        let mut gathering = Gathering {
+            calls: &calls,
+            n_expected: GROUP_CALLS_MAX + 1,
+            wait: GATHER_WAIT,
+        };
+        assert!(sender.try_send(call()).is_ok());
+        assert!(gathering.next(GROUP_CALLS_MAX).is_none());
+        assert!(gathering.next(GROUP_CALLS_MAX - 1).is_some());
+        // Nobody comes: it waits once, half as long the next time, and then no longer.
+        assert!(gathering.next(1).is_none());
+        assert_eq!(gathering.wait, GATHER_WAIT / 2);
+        gathering.n_expected = 1;
+        assert!(gathering.next(1).is_none());
+        assert_eq!(gathering.wait, GATHER_WAIT / 2);
+        assert!(sender.try_send(call()).is_ok());
+        assert!(gathering.next(1).is_some(), "more than were expected");
+    }
+}
