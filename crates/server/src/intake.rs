@@ -20,8 +20,8 @@ const TOGETHER_BYTES: usize = 1 << 20;
 const WAITING_MAX: usize = 2;
 /// Threads that seal.
 const SEALERS: usize = 2;
-/// Sessions after which a commit is made.
-const COMMIT_SESSIONS: usize = 256;
+/// Sessions of one commit.
+const COMMIT_SESSIONS_MAX: usize = 256;
 /// Sealed bytes after which a commit is made.
 const COMMIT_BYTES: usize = 8 << 20;
 
@@ -202,21 +202,21 @@ fn commit_all(
 ) -> Result<Import, StoreError> {
     let mut import = Import::default();
     let mut batch: Vec<Document> = Vec::new();
+    let mut commit = |batch: &mut Vec<Document>| {
+        let committed = runtime.block_on(store.import(std::mem::take(batch), now));
+        committed.map(|committed| import.add(committed))
+    };
     let mut n_bytes = 0;
-    loop {
-        let next = documents.recv().ok();
-        let is_end = next.is_none();
-        for document in next.into_iter().flatten() {
-            n_bytes += document.body.len();
-            batch.push(document);
-        }
-        let is_full = COMMIT_SESSIONS <= batch.len() || COMMIT_BYTES <= n_bytes;
-        if !batch.is_empty() && (is_full || is_end) {
-            import.add(runtime.block_on(store.import(std::mem::take(&mut batch), now))?);
+    for document in documents.into_iter().flatten() {
+        n_bytes += document.body.len();
+        batch.push(document);
+        if COMMIT_SESSIONS_MAX <= batch.len() || COMMIT_BYTES <= n_bytes {
+            commit(&mut batch)?;
             n_bytes = 0;
         }
-        if is_end {
-            return Ok(import);
-        }
     }
+    if !batch.is_empty() {
+        commit(&mut batch)?;
+    }
+    Ok(import)
 }

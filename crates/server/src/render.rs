@@ -46,9 +46,11 @@ pub(crate) struct Report {
 pub(crate) struct Running {
     /// Closed when there are no more, for better or worse.
     pub(crate) chunks: mpsc::Receiver<Chunk>,
-    /// How it ended.
-    pub(crate) ended: oneshot::Receiver<Result<(), StoreError>>,
+    pub(crate) end: End,
 }
+
+/// How the task ends.
+pub(crate) struct End(oneshot::Receiver<Result<(), StoreError>>);
 
 /// What the visitor of pages works on.
 struct Making {
@@ -170,13 +172,16 @@ impl Report {
             running: None,
         };
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
-        let (end, ended) = oneshot::channel();
+        let (telling, told) = oneshot::channel();
         tokio::spawn(async move {
             let sent = report.send(&sender).await;
             // Told before the chunks end, so that whoever sees them end knows.
-            let _ = end.send(sent);
+            let _ = telling.send(sent);
         });
-        Running { chunks, ended }
+        Running {
+            chunks,
+            end: End(told),
+        }
     }
 
     /// The end of the task that makes the chunks, which is started if there is none.
@@ -192,7 +197,7 @@ impl Report {
         if let Some(running) = &mut self.running {
             return match running.chunks.recv().await {
                 Some(chunk) => chunk.into_bytes().map(Some),
-                None => running.how_it_ended().await.map(|()| None),
+                None => running.end.told().await.map(|()| None),
             };
         }
         let (sender, mut receiver) = mpsc::channel(1);
@@ -307,11 +312,12 @@ impl Report {
     }
 }
 
-impl Running {
-    async fn how_it_ended(&mut self) -> Result<(), StoreError> {
+impl End {
+    /// Waits for it.
+    pub(crate) async fn told(&mut self) -> Result<(), StoreError> {
+        let told = (&mut self.0).await;
         // A task that died has not said that all is well.
-        let ended = (&mut self.ended).await;
-        ended.unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
+        told.unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
     }
 }
 

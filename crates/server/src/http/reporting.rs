@@ -203,7 +203,7 @@ fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Resp
 /// A body whose chunks are made while the client takes the ones before. A failure breaks the
 /// connection off, so that a shortened document is never well-formed.
 fn stream_body(report: Report, first: Vec<u8>) -> Body {
-    let Running { chunks, ended } = report.into_running();
+    let Running { chunks, mut end } = report.into_running();
     let chunks = stream::unfold(chunks, |mut chunks| async move {
         chunks.recv().await.map(|chunk| (chunk, chunks))
     });
@@ -219,13 +219,7 @@ fn stream_body(report: Report, first: Vec<u8>) -> Body {
             }
         })
         .buffered(CHUNKS_INFLATED);
-    let end = stream::once(async move {
-        // A task that died has not said that all is well.
-        ended
-            .await
-            .unwrap_or_else(|_| Err(StoreError::refused("the report was given up")))
-            .map(|()| Vec::new())
-    });
+    let end = stream::once(async move { end.told().await.map(|()| Vec::new()) });
     let first = stream::once(std::future::ready(Ok(first)));
     let bytes = first.chain(chunks).chain(end).map(|chunk| {
         chunk.map(Bytes::from).map_err(|error| {

@@ -784,6 +784,23 @@ async fn one_report_more_than_an_account_may_have_at_once_is_refused() {
 }
 
 #[tokio::test]
+async fn a_report_that_fails_at_once_has_a_status_that_says_so() {
+    let world = many(3, |_| true).await;
+    assert_eq!(world.seal().await, 3);
+    for file in std::fs::read_dir(world.data.path().join("segments")).unwrap() {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(file.unwrap().path());
+        file.unwrap().set_len(0).unwrap();
+    }
+    for selection in [ALL, "lsid=s00001", "lsids=s00001,s00002", "changed_since=0"] {
+        let reply = world.ask(selection).await;
+        assert_eq!(reply.status, 500, "{selection}");
+        assert!(!reply.text().contains("<session "), "{selection}");
+    }
+}
+
+#[tokio::test]
 async fn a_report_that_fails_half_way_is_cut_off_and_ill_formed() {
     let world = many(2_000, |_| true).await;
     let mut chunks = world.stream(ALL).await;

@@ -48,7 +48,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) app: App,
     router: Router,
-    data: TempDir,
+    pub(crate) data: TempDir,
 }
 
 /// The token of the account that every world begins with: it may read all reports.
