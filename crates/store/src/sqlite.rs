@@ -29,8 +29,8 @@ mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -60,6 +60,13 @@ const SPOTS: usize = 2;
 const SCANNERS: usize = 2;
 /// Pages of reports after another call during which reports take turns, page by page.
 const TURN_PAGES: u64 = 64;
+/// What several reports leave to others after a page, about as long as it took. One report alone
+/// leaves it by waiting for its client; of several, one is always ready.
+const TURN_PAUSE: Duration = Duration::from_micros(500);
+/// Pauses that each other call is worth, and how many may be due: what few calls are worth is little,
+/// for many there is always one.
+const TURN_PAUSES: u64 = 4;
+const TURN_PAUSES_MAX: u64 = 64;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
 const PREPARE_EVENTS_INLINE: usize = 256;
 /// Entries of the access log that may wait.
@@ -121,27 +128,62 @@ impl Spots {
 struct Turns {
     /// Pages to go during which reports take turns.
     n_pages: AtomicU64,
+    /// Pauses that several reports make.
+    n_pauses: AtomicU64,
     /// Held by the one report that reads a page, while there are others.
     turn: Mutex<()>,
+    /// Reports that want a page read.
+    n_reports: AtomicUsize,
     /// Calls that wait for a thread that reads reports.
     waiting: Receiver<ReadCall>,
 }
 
 impl Turns {
-    /// Notes that somebody wants something else than a report over time.
-    fn ask(&self) {
+    /// Lets reports take turns for a while.
+    fn begin(&self) {
         self.n_pages.store(TURN_PAGES, Ordering::Relaxed);
     }
 
-    /// Waits for a turn, if reports take turns now.
-    fn take(&self) -> Option<MutexGuard<'_, ()>> {
+    /// Notes that somebody wants something else than a report over time.
+    fn ask(&self) {
+        self.begin();
+        // Of two that count at once one may be forgotten, which does no harm, here and below.
+        let n_pauses = self.n_pauses.load(Ordering::Relaxed) + TURN_PAUSES;
+        let n_pauses = n_pauses.min(TURN_PAUSES_MAX);
+        self.n_pauses.store(n_pauses, Ordering::Relaxed);
+    }
+
+    /// Reads a page when it is this report's turn, if reports take turns now.
+    fn take<T>(&self, page: impl FnOnce() -> T) -> T {
         let n_pages = self.n_pages.load(Ordering::Relaxed);
         if n_pages == 0 {
-            return None;
+            return page();
         }
-        // Two that count down at once may count one page only, which does no harm.
         self.n_pages.store(n_pages - 1, Ordering::Relaxed);
-        Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = page();
+        let n_pauses = self.n_pauses.load(Ordering::Relaxed);
+        if 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
+            self.n_pauses.store(n_pauses - 1, Ordering::Relaxed);
+            std::thread::sleep(TURN_PAUSE);
+        }
+        drop(turn);
+        read
+    }
+
+    /// Notes that a report wants pages read, until this is dropped.
+    fn report(&self) -> ReportAtWork<'_> {
+        self.n_reports.fetch_add(1, Ordering::Relaxed);
+        ReportAtWork(self)
+    }
+}
+
+/// A report that wants pages read.
+struct ReportAtWork<'a>(&'a Turns);
+
+impl Drop for ReportAtWork<'_> {
+    fn drop(&mut self) {
+        self.0.n_reports.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -250,6 +292,8 @@ impl Sqlite {
             turns: Arc::new(Turns {
                 n_pages: AtomicU64::new(0),
                 turn: Mutex::new(()),
+                n_pauses: AtomicU64::new(0),
+                n_reports: AtomicUsize::new(0),
                 waiting: scan_calls,
             }),
             grants,
@@ -322,6 +366,15 @@ impl Sqlite {
         Sqlite::run(self.readers.as_ref(), call)
     }
 
+    /// The same for what every request needs before anything else, those for reports too.
+    fn read_first<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        self.turns.begin();
+        Sqlite::run(self.readers.as_ref(), call)
+    }
+
     /// Runs `call` on a reader that sees everything which was acknowledged before.
     fn read_settled<T: Send + 'static>(
         &self,
@@ -364,10 +417,9 @@ impl Sqlite {
     fn scan_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
         let (segments, turns) = (Arc::clone(&self.segments), Arc::clone(&self.turns));
         Sqlite::run(self.scanners.as_ref(), move |db| {
+            let _at_work = turns.report();
             loop {
-                let turn = turns.take();
-                reading = page::page(db, &segments, reading, &mut *scan)?;
-                drop(turn);
+                reading = turns.take(|| page::page(db, &segments, reading, &mut *scan))?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -523,7 +575,7 @@ impl Backend for Sqlite {
 
     fn directory(&self) -> Answer<'_, (u64, Arc<Directory>)> {
         let known = Arc::clone(&self.directory);
-        self.read(move |db| known.current(db))
+        self.read_first(move |db| known.current(db))
     }
 
     fn put_directory(
@@ -575,7 +627,7 @@ impl Backend for Sqlite {
             return Box::pin(std::future::ready(Ok(Some(grant))));
         }
         let (known, grants) = (Arc::clone(&self.directory), Arc::clone(&self.grants));
-        self.read(move |db| {
+        self.read_first(move |db| {
             let stamp = grants.stamp();
             let Some((account, expires)) = account::grant(db, token, now)? else {
                 return Ok(None);
