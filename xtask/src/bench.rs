@@ -86,7 +86,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for row in chosen {
         say(row.key);
         match (row.measure)(&mut stand) {
-            Ok(measured) => rows.push((row, measured)),
+            Ok(measured) => {
+                say(&results::line(row, &measured));
+                rows.push((row, measured));
+            }
             Err(error) => failures.push(format!("row `{}`: {error:#}", row.key)),
         }
     }

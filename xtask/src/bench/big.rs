@@ -54,7 +54,7 @@ pub(super) fn measure(stand: &mut Stand) -> (Vec<Extra>, Vec<String>) {
     for measure in MEASURES {
         match measure(stand) {
             Ok(extra) => {
-                say(extra.name);
+                say(&format!("{}: {}", extra.name, extra.told()));
                 extras.push(extra);
             }
             Err(error) => failures.push(format!("{error:#}")),

@@ -174,11 +174,7 @@ impl Results {
         }
         let mut table = String::from("\n| what | |\n|---|---|\n");
         for extra in &self.extras {
-            let told = match &extra.values {
-                Ok(values) => format!("{} {}", Spread::of(values).show(), extra.unit),
-                Err(why) => why.clone(),
-            };
-            table.push_str(&format!("| {} | {told} |\n", extra.name));
+            table.push_str(&format!("| {} | {} |\n", extra.name, extra.told()));
         }
         table
     }
@@ -209,6 +205,22 @@ impl Results {
         let block = format!("{heading}\n\n{}{}", self.table(), self.extras_table());
         fs::write(readme, with_block(&text, &block, place)?)?;
         Ok(())
+    }
+}
+
+/// A row in one line.
+pub(super) fn line(row: &Row, got: &Measured) -> String {
+    let [key, _, debrief, peer, unit, ratio, _, _, reached] = cells(row, got);
+    format!("{key}: {debrief}, peer {peer} {unit}: {ratio}, {reached}")
+}
+
+impl Extra {
+    /// The values with their unit.
+    pub(super) fn told(&self) -> String {
+        match &self.values {
+            Ok(values) => format!("{} {}", Spread::of(values).show(), self.unit),
+            Err(why) => why.clone(),
+        }
     }
 }
 
