@@ -355,7 +355,8 @@ fn fill_once(
 ) -> anyhow::Result<()> {
     let mark = folder.join("sessions");
     let told = fs::read_to_string(&mark).unwrap_or_default();
-    if told == n_sessions.to_string() {
+    // It may have been written by hand, too.
+    if told.trim() == n_sessions.to_string() {
         say(&format!("found the archive of {n_sessions} sessions"));
         return Ok(());
     }
