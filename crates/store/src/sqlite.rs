@@ -24,12 +24,13 @@ mod row;
 mod segment;
 mod settle;
 mod source;
+mod turns;
 mod upkeep;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,6 +47,7 @@ use crate::{
 };
 use error::refused_or_corrupt;
 use segment::Segments;
+use turns::Turns;
 use writer::{Acknowledge, Known, Needs, Verdict, WriteCall, Writer, WriterThread};
 
 /// Calls that may wait for the writer.
@@ -58,15 +60,6 @@ const READERS: usize = 2;
 const SPOTS: usize = 2;
 /// Threads that read reports over time.
 const SCANNERS: usize = 2;
-/// Pages of reports after another call during which reports take turns, page by page.
-const TURN_PAGES: u64 = 64;
-/// What several reports leave to others after a page, about as long as it took. One report alone
-/// leaves it by waiting for its client; of several, one is always ready.
-const TURN_PAUSE: Duration = Duration::from_micros(500);
-/// Pauses that each other call is worth, and how many may be due: what few calls are worth is little,
-/// for many there is always one.
-const TURN_PAUSES: u64 = 4;
-const TURN_PAUSES_MAX: u64 = 64;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
 const PREPARE_EVENTS_INLINE: usize = 256;
 /// Entries of the access log that may wait.
@@ -121,69 +114,6 @@ impl Spots {
         }));
         spots().push(db);
         shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
-    }
-}
-
-/// What keeps reports from taking all processors when others want something too.
-struct Turns {
-    /// Pages to go during which reports take turns.
-    n_pages: AtomicU64,
-    /// Pauses that several reports make.
-    n_pauses: AtomicU64,
-    /// Held by the one report that reads a page, while there are others.
-    turn: Mutex<()>,
-    /// Reports that want a page read.
-    n_reports: AtomicUsize,
-    /// Calls that wait for a thread that reads reports.
-    waiting: Receiver<ReadCall>,
-}
-
-impl Turns {
-    /// Lets reports take turns for a while.
-    fn begin(&self) {
-        self.n_pages.store(TURN_PAGES, Ordering::Relaxed);
-    }
-
-    /// Notes that somebody wants something else than a report over time.
-    fn ask(&self) {
-        self.begin();
-        // Of two that count at once one may be forgotten, which does no harm, here and below.
-        let n_pauses = self.n_pauses.load(Ordering::Relaxed) + TURN_PAUSES;
-        let n_pauses = n_pauses.min(TURN_PAUSES_MAX);
-        self.n_pauses.store(n_pauses, Ordering::Relaxed);
-    }
-
-    /// Reads a page when it is this report's turn, if reports take turns now.
-    fn take<T>(&self, page: impl FnOnce() -> T) -> T {
-        let n_pages = self.n_pages.load(Ordering::Relaxed);
-        if n_pages == 0 {
-            return page();
-        }
-        self.n_pages.store(n_pages - 1, Ordering::Relaxed);
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = page();
-        let n_pauses = self.n_pauses.load(Ordering::Relaxed);
-        if 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
-            self.n_pauses.store(n_pauses - 1, Ordering::Relaxed);
-            std::thread::sleep(TURN_PAUSE);
-        }
-        drop(turn);
-        read
-    }
-
-    /// Notes that a report wants pages read, until this is dropped.
-    fn report(&self) -> ReportAtWork<'_> {
-        self.n_reports.fetch_add(1, Ordering::Relaxed);
-        ReportAtWork(self)
-    }
-}
-
-/// A report that wants pages read.
-struct ReportAtWork<'a>(&'a Turns);
-
-impl Drop for ReportAtWork<'_> {
-    fn drop(&mut self) {
-        self.0.n_reports.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -289,13 +219,7 @@ impl Sqlite {
             accesses,
             directory: Arc::default(),
             segments,
-            turns: Arc::new(Turns {
-                n_pages: AtomicU64::new(0),
-                turn: Mutex::new(()),
-                n_pauses: AtomicU64::new(0),
-                n_reports: AtomicUsize::new(0),
-                waiting: scan_calls,
-            }),
+            turns: Arc::new(Turns::new(scan_calls)),
             grants,
         })
     }
@@ -426,7 +350,7 @@ impl Sqlite {
                 if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
                     return Ok((reading, None));
                 }
-                if !turns.waiting.is_empty() {
+                if turns.others_wait() {
                     return Ok((reading, Some(scan)));
                 }
             }

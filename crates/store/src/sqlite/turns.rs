@@ -1,0 +1,158 @@
+//! How reports over time share the processors with everything else.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::ReadCall;
+use crate::queue::Receiver;
+
+/// Pages of reports after another call during which reports take turns, page by page.
+const TURN_PAGES: u64 = 64;
+/// What several reports leave to others after a page, about as long as it took. One report alone
+/// leaves it by waiting for its client; of several, one is always ready.
+const TURN_PAUSE: Duration = Duration::from_micros(500);
+/// Pauses that each other call is worth, and how many may be due: what few calls are worth is little,
+/// for many there is always one.
+const TURN_PAUSES: u64 = 4;
+const TURN_PAUSES_MAX: u64 = 64;
+
+/// What keeps reports from taking all processors when others want something too.
+pub(super) struct Turns {
+    /// Pages to go during which reports take turns.
+    n_pages: AtomicU64,
+    /// Pauses that several reports make.
+    n_pauses: AtomicU64,
+    /// Held by the one report that reads a page, while there are others.
+    turn: Mutex<()>,
+    /// Reports that want a page read.
+    n_reports: AtomicUsize,
+    /// Calls that wait for a thread that reads reports.
+    waiting: Receiver<ReadCall>,
+}
+
+impl Turns {
+    pub(super) fn new(waiting: Receiver<ReadCall>) -> Turns {
+        Turns {
+            n_pages: AtomicU64::new(0),
+            n_pauses: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            n_reports: AtomicUsize::new(0),
+            waiting,
+        }
+    }
+
+    /// Whether a report waits for a thread.
+    pub(super) fn others_wait(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Lets reports take turns for a while.
+    pub(super) fn begin(&self) {
+        self.n_pages.store(TURN_PAGES, Ordering::Relaxed);
+    }
+
+    /// Notes that somebody wants something else than a report over time.
+    pub(super) fn ask(&self) {
+        self.begin();
+        // Of two that count at once one may be forgotten, which does no harm, here and below.
+        let n_pauses = self.n_pauses.load(Ordering::Relaxed) + TURN_PAUSES;
+        let n_pauses = n_pauses.min(TURN_PAUSES_MAX);
+        self.n_pauses.store(n_pauses, Ordering::Relaxed);
+    }
+
+    /// Reads a page when it is this report's turn, if reports take turns now.
+    pub(super) fn take<T>(&self, page: impl FnOnce() -> T) -> T {
+        let n_pages = self.n_pages.load(Ordering::Relaxed);
+        if n_pages == 0 {
+            return page();
+        }
+        self.n_pages.store(n_pages - 1, Ordering::Relaxed);
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = page();
+        let n_pauses = self.n_pauses.load(Ordering::Relaxed);
+        if 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
+            self.n_pauses.store(n_pauses - 1, Ordering::Relaxed);
+            std::thread::sleep(TURN_PAUSE);
+        }
+        drop(turn);
+        read
+    }
+
+    /// Notes that a report wants pages read, until this is dropped.
+    pub(super) fn report(&self) -> ReportAtWork<'_> {
+        self.n_reports.fetch_add(1, Ordering::Relaxed);
+        ReportAtWork(self)
+    }
+}
+
+/// A report that wants pages read.
+pub(super) struct ReportAtWork<'a>(&'a Turns);
+
+impl Drop for ReportAtWork<'_> {
+    fn drop(&mut self) {
+        self.0.n_reports.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue;
+
+    fn turns() -> Turns {
+        Turns::new(queue::bounded(1).1)
+    }
+
+    fn n_pauses(turns: &Turns) -> u64 {
+        turns.n_pauses.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn several_reports_pause_for_other_calls_and_no_more_than_is_due() {
+        let turns = turns();
+        let (_one, _two) = (turns.report(), turns.report());
+        turns.ask();
+        assert_eq!(n_pauses(&turns), TURN_PAUSES);
+        for n_taken in 1..=TURN_PAUSES + 2 {
+            assert_eq!(turns.take(|| n_taken), n_taken);
+            assert_eq!(n_pauses(&turns), TURN_PAUSES.saturating_sub(n_taken));
+        }
+    }
+
+    #[test]
+    fn one_report_alone_does_not_pause() {
+        let turns = turns();
+        let _one = turns.report();
+        drop(turns.report());
+        turns.ask();
+        turns.take(|| ());
+        assert_eq!(n_pauses(&turns), TURN_PAUSES);
+    }
+
+    #[test]
+    fn what_every_request_needs_first_is_worth_no_pause() {
+        let turns = turns();
+        turns.begin();
+        assert_eq!(n_pauses(&turns), 0);
+        assert_eq!(turns.n_pages.load(Ordering::Relaxed), TURN_PAGES);
+    }
+
+    #[test]
+    fn pauses_that_are_due_have_a_limit() {
+        let turns = turns();
+        for _ in 0..TURN_PAUSES_MAX {
+            turns.ask();
+        }
+        assert_eq!(n_pauses(&turns), TURN_PAUSES_MAX);
+    }
+
+    #[test]
+    fn a_page_that_fails_leaves_the_turn_to_others() {
+        let turns = turns();
+        turns.ask();
+        let failing = std::panic::AssertUnwindSafe(|| turns.take(|| panic!("a page")));
+        assert!(std::panic::catch_unwind(failing).is_err());
+        assert_eq!(turns.take(|| 1), 1);
+    }
+}
