@@ -287,7 +287,7 @@ impl Sqlite {
         call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         self.turns.ask();
-        Sqlite::run(self.readers.as_ref(), call)
+        self.read_first(call)
     }
 
     /// The same for what every request needs before anything else, those for reports too.
@@ -343,11 +343,17 @@ impl Sqlite {
         Sqlite::run(self.scanners.as_ref(), move |db| {
             let _at_work = turns.report();
             loop {
-                reading = turns.take(|| page::page(db, &segments, reading, &mut *scan))?;
+                let turn = turns.take();
+                reading = page::page(db, &segments, reading, &mut *scan)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
-                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                let flow = scan.page_over(&reading)?;
+                if reading.is_done() {
+                    return Ok((reading, None));
+                }
+                turns.pass_on(turn);
+                if flow == Flow::Full {
                     return Ok((reading, None));
                 }
                 if turns.others_wait() {

@@ -210,6 +210,9 @@ impl Results {
 
 /// A row in one line.
 pub(super) fn line(row: &Row, got: &Measured) -> String {
+    if let Measured::Missing { why } = got {
+        return format!("{}: {why}", row.key);
+    }
     let [key, _, debrief, peer, unit, ratio, _, _, reached] = cells(row, got);
     format!("{key}: {debrief}, peer {peer} {unit}: {ratio}, {reached}")
 }

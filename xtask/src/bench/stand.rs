@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
 use super::census::Census;
@@ -346,7 +346,7 @@ fn fill(binary: &Binary, archive: &Path, n_sessions: u32) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The same unless it was done before, which a file beside the archive tells.
+/// The same unless it was done before. An archive of another size is not touched: it took hours.
 fn fill_once(
     binary: &Binary,
     folder: &Path,
@@ -354,19 +354,30 @@ fn fill_once(
     n_sessions: u32,
 ) -> anyhow::Result<()> {
     let mark = folder.join("sessions");
-    let told = fs::read_to_string(&mark).unwrap_or_default();
-    // It may have been written by hand, too.
-    if told.trim() == n_sessions.to_string() {
+    if mark.exists() {
+        check_mark(&fs::read_to_string(&mark)?, n_sessions)
+            .with_context(|| format!("the archive in `{}` is kept", folder.display()))?;
         say(&format!("found the archive of {n_sessions} sessions"));
         return Ok(());
     }
     if folder.exists() {
+        // It was never finished.
         fs::remove_dir_all(folder)?;
     }
     fs::create_dir_all(folder)?;
     fill(binary, archive, n_sessions)?;
     fs::write(mark, n_sessions.to_string())?;
     Ok(())
+}
+
+/// Whether a kept archive has so many sessions, as the file beside it tells.
+fn check_mark(told: &str, n_sessions: u32) -> anyhow::Result<()> {
+    let told = told.trim();
+    match told.parse::<u32>() {
+        Ok(n) if n == n_sessions => Ok(()),
+        Ok(n) => bail!("it has {n} sessions: ask for them with `--sessions {n}`, or delete it"),
+        Err(_) => bail!("its file `sessions` says `{told}`, which is no number: mend or delete it"),
+    }
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -427,4 +438,19 @@ pub(super) fn say(line: &str) {
 
 fn secs(began: Instant) -> String {
     format!("{:.1} s", began.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_archive_is_found_by_its_number_and_refused_for_any_other() {
+        for told in ["2000000", "2000000\n"] {
+            assert!(check_mark(told, 2_000_000).is_ok(), "{told:?}");
+        }
+        for told in ["1999999", "2000001\n", "", "many", "2000000 or so"] {
+            assert!(check_mark(told, 2_000_000).is_err(), "{told:?}");
+        }
+    }
 }

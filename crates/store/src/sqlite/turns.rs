@@ -1,7 +1,7 @@
 //! How reports over time share the processors with everything else.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::ReadCall;
@@ -61,22 +61,24 @@ impl Turns {
         self.n_pauses.store(n_pauses, Ordering::Relaxed);
     }
 
-    /// Reads a page when it is this report's turn, if reports take turns now.
-    pub(super) fn take<T>(&self, page: impl FnOnce() -> T) -> T {
+    /// Waits for a turn, if reports take turns now.
+    pub(super) fn take(&self) -> Option<MutexGuard<'_, ()>> {
         let n_pages = self.n_pages.load(Ordering::Relaxed);
         if n_pages == 0 {
-            return page();
+            return None;
         }
         self.n_pages.store(n_pages - 1, Ordering::Relaxed);
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = page();
+        Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the turn of a report that goes on, after a pause if one is due.
+    pub(super) fn pass_on(&self, turn: Option<MutexGuard<'_, ()>>) {
         let n_pauses = self.n_pauses.load(Ordering::Relaxed);
-        if 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
+        if turn.is_some() && 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
             self.n_pauses.store(n_pauses - 1, Ordering::Relaxed);
+            // Nobody else reads meanwhile.
             std::thread::sleep(TURN_PAUSE);
         }
-        drop(turn);
-        read
     }
 
     /// Notes that a report wants pages read, until this is dropped.
@@ -97,8 +99,11 @@ impl Drop for ReportAtWork<'_> {
 
 #[cfg(test)]
 mod tests {
+    use debrief_domain::At;
+
     use super::*;
-    use crate::queue;
+    use crate::sqlite::Sqlite;
+    use crate::{Backend, TokenHash, queue};
 
     fn turns() -> Turns {
         Turns::new(queue::bounded(1).1)
@@ -115,7 +120,7 @@ mod tests {
         turns.ask();
         assert_eq!(n_pauses(&turns), TURN_PAUSES);
         for n_taken in 1..=TURN_PAUSES + 2 {
-            assert_eq!(turns.take(|| n_taken), n_taken);
+            turns.pass_on(turns.take());
             assert_eq!(n_pauses(&turns), TURN_PAUSES.saturating_sub(n_taken));
         }
     }
@@ -126,33 +131,58 @@ mod tests {
         let _one = turns.report();
         drop(turns.report());
         turns.ask();
-        turns.take(|| ());
+        turns.pass_on(turns.take());
         assert_eq!(n_pauses(&turns), TURN_PAUSES);
     }
 
     #[test]
-    fn what_every_request_needs_first_is_worth_no_pause() {
+    fn turns_are_taken_for_so_many_pages_after_a_call_and_no_pause_without_a_turn() {
         let turns = turns();
+        let (_one, _two) = (turns.report(), turns.report());
+        assert!(turns.take().is_none());
         turns.begin();
-        assert_eq!(n_pauses(&turns), 0);
-        assert_eq!(turns.n_pages.load(Ordering::Relaxed), TURN_PAGES);
+        for _ in 0..TURN_PAGES {
+            assert!(turns.take().is_some());
+        }
+        assert!(turns.take().is_none());
+        turns.n_pauses.store(1, Ordering::Relaxed);
+        turns.pass_on(None);
+        assert_eq!(n_pauses(&turns), 1);
     }
 
     #[test]
     fn pauses_that_are_due_have_a_limit() {
         let turns = turns();
-        for _ in 0..TURN_PAUSES_MAX {
+        for _ in 0..TURN_PAUSES_MAX / TURN_PAUSES {
             turns.ask();
         }
+        assert_eq!(n_pauses(&turns), TURN_PAUSES_MAX);
+        turns.ask();
         assert_eq!(n_pauses(&turns), TURN_PAUSES_MAX);
     }
 
     #[test]
     fn a_page_that_fails_leaves_the_turn_to_others() {
         let turns = turns();
-        turns.ask();
-        let failing = std::panic::AssertUnwindSafe(|| turns.take(|| panic!("a page")));
+        turns.begin();
+        let failing = std::panic::AssertUnwindSafe(|| {
+            let _turn = turns.take();
+            panic!("a page");
+        });
         assert!(std::panic::catch_unwind(failing).is_err());
-        assert_eq!(turns.take(|| 1), 1);
+        assert!(turns.take().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_every_request_needs_first_is_worth_no_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(folder.path()).unwrap();
+        store.directory().await.unwrap();
+        let token = TokenHash([7; 32]);
+        store.grant(token, At::MIN).await.unwrap();
+        assert_eq!(n_pauses(&store.turns), 0);
+        assert!(store.turns.take().is_some());
+        store.accounts().await.unwrap();
+        assert_eq!(n_pauses(&store.turns), TURN_PAUSES);
     }
 }
