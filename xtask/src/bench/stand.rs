@@ -243,6 +243,10 @@ impl Stand {
         let mut copying = Command::new("cp");
         copying.arg("-R").arg(self.archive()).arg(&archive);
         ensure!(copying.status()?.success(), "cannot copy the archive");
+        // What is still to be written would take the disk from what is measured.
+        let mut writing = Command::new("sync");
+        writing.arg("--file-system").arg(&archive);
+        ensure!(writing.status()?.success(), "cannot write the copy");
         self.restart()?;
         Server::start(&self.binary, &archive, &self.account, &self.second_talk())
     }
