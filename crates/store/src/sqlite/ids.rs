@@ -217,7 +217,7 @@ mod tests {
         Key::of(&name(n))
     }
 
-    fn archive() -> Connection {
+    pub(super) fn archive() -> Connection {
         let db = Connection::open_in_memory().unwrap();
         for script in [
             include_str!("schema.sql"),
@@ -235,7 +235,13 @@ mod tests {
     }
 
     /// Adds ids by commits of so many; each knows which are new.
-    fn add(ids: &mut Ids, db: &Connection, change: &mut i64, range: std::ops::Range<u64>, by: u64) {
+    pub(super) fn add(
+        ids: &mut Ids,
+        db: &Connection,
+        change: &mut i64,
+        range: std::ops::Range<u64>,
+        by: u64,
+    ) {
         let mut next = range.start;
         while next < range.end {
             ids.begin(db, *change).unwrap();

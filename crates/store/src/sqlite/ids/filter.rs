@@ -51,6 +51,14 @@ impl Filter {
 }
 
 impl Filter {
+    /// Makes room for so many ids in one layer, when there is none yet: of layers, each is wrong at
+    /// times.
+    pub(super) fn expect(&mut self, n_ids: usize) {
+        if self.layers.is_empty() && FIRST_LAYER_IDS < n_ids {
+            self.begin_layer(n_ids.div_ceil(WORD_IDS).min(FILTER_BYTES_MAX / 8));
+        }
+    }
+
     /// Makes room, unless it would be too much.
     fn begin_layer(&mut self, n_words: usize) {
         if self.n_bytes() + 8 * n_words <= FILTER_BYTES_MAX {
@@ -101,6 +109,29 @@ mod tests {
             .filter(|n| filter.may_have(key(*n)))
             .count() as u64;
         assert!(n_wrong < n_ids / 10, "{n_wrong} of {n_ids}");
+    }
+
+    #[test]
+    fn ids_that_are_expected_have_one_layer_no_larger_than_the_filter_may_be() {
+        let expecting = |n_ids| {
+            let mut filter = Filter::default();
+            filter.expect(n_ids);
+            filter
+        };
+        assert_eq!(expecting(FIRST_LAYER_IDS).n_bytes(), 0);
+        assert_eq!(expecting(FILTER_BYTES_MAX).n_bytes(), FILTER_BYTES_MAX);
+        assert_eq!(expecting(FILTER_BYTES_MAX + 1).n_bytes(), FILTER_BYTES_MAX);
+        let n_ids = 3 * FIRST_LAYER_IDS as u64;
+        let mut filter = expecting(n_ids as usize);
+        (0..n_ids).for_each(|n| filter.add(key(n)));
+        assert_eq!(filter.layers.len(), 1);
+        assert!((0..n_ids).all(|n| filter.may_have(key(n))));
+        let n_wrong = (n_ids..2 * n_ids)
+            .filter(|n| filter.may_have(key(*n)))
+            .count() as u64;
+        assert!(n_wrong < n_ids / 20, "{n_wrong} of {n_ids}");
+        filter.add(key(n_ids));
+        assert_eq!(filter.layers.len(), 2);
     }
 
     #[test]

@@ -18,9 +18,11 @@ const MERGE_IDS_PER_FRESH: usize = 16;
 /// Blocks without a use that a commit deletes, for each one that it may merge: more than merging
 /// leaves behind.
 const DELETED_PER_MERGED: usize = 2;
-/// Ids learnt by a commit at least, and for each fresh one of it.
-const LEARN_IDS_MIN: usize = if cfg!(test) { 256 } else { 16 << 10 };
-const LEARN_IDS_PER_FRESH: usize = 64;
+/// Ids learnt by a commit at least, for each fresh one of it, and at most. To look for a fresh one in
+/// many runs costs more than to learn as many as it is worth.
+const LEARN_IDS_MIN: usize = if cfg!(test) { 768 } else { 16 << 10 };
+const LEARN_IDS_PER_FRESH: usize = 512;
+const LEARN_IDS_MAX: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 /// Blocks that are looked at where they should be before the search halves what is left.
 const GUESSES: u32 = 8;
 
@@ -87,6 +89,8 @@ impl Runs {
             })
         })?;
         self.live = runs.collect::<Result<_, _>>()?;
+        let n_blocks: i64 = self.live.iter().map(|run| run.n_blocks).sum();
+        self.filter.expect(n_blocks as usize * BLOCK_IDS);
         self.has_garbage = true;
         let has_old = (db.prepare_cached("SELECT 1 FROM event_id LIMIT 1")?).exists([])?;
         self.old = if has_old { Old::Unlearnt } else { Old::None };
@@ -98,7 +102,7 @@ impl Runs {
         let key = Key::of(name);
         let may_be_learnt = self.filter.may_have(key);
         for run in &self.live {
-            if (may_be_learnt || run.n_learnt < run.n_blocks)
+            if (may_be_learnt || 0 < run.n_unlearnt())
                 && let Some(found) = run.find(db, key)?
             {
                 return Ok(Some(found));
@@ -157,7 +161,7 @@ impl Runs {
             set_live.execute([run.id, 0])?;
             let is_this = |live: &mut Run| live.id == run.id;
             for live in self.live.extract_if(.., is_this) {
-                is_learnt &= live.n_learnt == live.n_blocks;
+                is_learnt &= live.n_unlearnt() == 0;
             }
         }
         let n_learnt = if is_learnt { output.n_blocks } else { 0 };
@@ -224,17 +228,25 @@ impl Runs {
 
     /// Lets the filter see some more of what was there before this process.
     fn learn(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
-        let n_ids = LEARN_IDS_MIN.max(LEARN_IDS_PER_FRESH * n_fresh);
-        let unlearnt = self.live.iter_mut().find(|run| run.n_learnt < run.n_blocks);
-        if let Some(run) = unlearnt {
-            let end = run
-                .n_blocks
-                .min(run.n_learnt + n_ids.div_ceil(BLOCK_IDS) as i64);
+        let n_ids = (LEARN_IDS_PER_FRESH * n_fresh).clamp(LEARN_IDS_MIN, LEARN_IDS_MAX);
+        let mut n_blocks = n_ids.div_ceil(BLOCK_IDS) as i64;
+        while 0 < n_blocks {
+            // The shortest first: a run is spared when it is learnt whole, and most are short.
+            let unlearnt = self.live.iter_mut().filter(|run| 0 < run.n_unlearnt());
+            let Some(run) = unlearnt.min_by_key(|run| run.n_unlearnt()) else {
+                break;
+            };
+            let end = run.n_learnt + n_blocks.min(run.n_unlearnt());
             for block in run.n_learnt..end {
-                let ids = read_block(db, run.first + block)?;
-                ids.iter().for_each(|id| self.filter.add(id.key()));
+                let filter = &mut self.filter;
+                in_block(db, run.first + block, |ids| {
+                    ids.iter().for_each(|id| filter.add(Id::read(*id).key()));
+                })?;
             }
+            n_blocks -= end - run.n_learnt;
             run.n_learnt = end;
+        }
+        if n_blocks == 0 {
             return Ok(());
         }
         let after = match self.old {
@@ -297,6 +309,11 @@ fn find_old(db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
 }
 
 impl Run {
+    /// Blocks that the filter has not seen.
+    fn n_unlearnt(&self) -> i64 {
+        self.n_blocks - self.n_learnt
+    }
+
     /// Writes down that there is a run, with room for so many blocks.
     fn create(db: &Connection, level: i64, n_blocks: i64, live: i64) -> rusqlite::Result<Run> {
         let first: i64 = db
@@ -449,4 +466,62 @@ fn in_block<T>(
         .optional()?;
     // A run says which blocks it has.
     seen.ok_or_else(|| corrupt_text("ids"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{add, archive, name};
+    use super::super::{Ids, UNSORTED_IDS_MAX};
+    use super::*;
+
+    /// An archive with runs of several lengths as another process has left it, and its last commit.
+    fn left_behind() -> (Connection, i64, u64) {
+        let db = archive();
+        let (mut ids, mut change) = (Ids::default(), 0);
+        let n_ids = 11 * UNSORTED_IDS_MAX as u64;
+        add(&mut ids, &db, &mut change, 0..n_ids, 128);
+        (db, change, n_ids)
+    }
+
+    #[test]
+    fn a_commit_learns_the_shortest_runs_first_and_no_more_than_its_limit() {
+        let (db, mut change, n_ids) = left_behind();
+        let mut ids = Ids::default();
+        ids.begin(&db, change).unwrap();
+        let mut before: Vec<i64> = ids.runs.live.iter().map(Run::n_unlearnt).collect();
+        before.sort_unstable();
+        assert!(before.first() < before.last(), "{before:?}");
+        let n_left = |ids: &Ids| ids.runs.live.iter().map(Run::n_unlearnt).sum::<i64>();
+        let limit = |n_ids: usize| n_ids.div_ceil(BLOCK_IDS) as i64;
+
+        let mut n_before = n_left(&ids);
+        ids.finish(&db, change).unwrap();
+        assert_eq!(n_left(&ids), n_before, "nothing came");
+        add(&mut ids, &db, &mut change, n_ids..n_ids + 1, 1);
+        assert_eq!(n_before - n_left(&ids), limit(LEARN_IDS_MIN));
+        n_before = n_left(&ids);
+        add(&mut ids, &db, &mut change, n_ids + 1..n_ids + 101, 100);
+        assert_eq!(n_before - n_left(&ids), limit(LEARN_IDS_MAX));
+        let shortest = ids.runs.live.iter().min_by_key(|run| run.n_blocks).unwrap();
+        assert_eq!(shortest.n_unlearnt(), 0);
+    }
+
+    #[test]
+    fn a_new_id_is_looked_for_in_no_run_that_is_learnt() {
+        let (db, mut change, n_ids) = left_behind();
+        let mut ids = Ids::default();
+        ids.begin(&db, change).unwrap();
+        let n_commits = n_ids / LEARN_IDS_MAX as u64 + 1;
+        let end = n_ids + 2 * n_commits;
+        add(&mut ids, &db, &mut change, n_ids..end, 2);
+        assert!(ids.runs.live.iter().all(|run| run.n_unlearnt() == 0));
+        // Whoever looks now finds damage.
+        db.execute("DELETE FROM id_block", []).unwrap();
+        ids.begin(&db, change).unwrap();
+        let n_looked = (end..end + 1_000)
+            .filter(|n| ids.know(&db, &name(*n), 0).is_err())
+            .count();
+        assert!(n_looked < 100, "{n_looked}");
+        assert!(ids.know(&db, &name(0), 0).is_err());
+    }
 }
