@@ -223,6 +223,7 @@ impl Answer {
 /// depends on nothing that came before, so several may work on one answer.
 pub struct Plain {
     inflater: Inflater,
+    linked: Vec<u8>,
 }
 
 impl Default for Plain {
@@ -236,6 +237,7 @@ impl Plain {
     pub fn new() -> Plain {
         Plain {
             inflater: Inflater::new(),
+            linked: Vec::new(),
         }
     }
 
@@ -246,12 +248,37 @@ impl Plain {
         links: &Signer,
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
-        self.inflater.inflate(&sealed.head, out)?;
-        links
-            .write(sealed.lsid, sealed.links, out)
-            .ok_or(SealedError::links())?;
-        self.inflater.inflate(&sealed.tail, out)
+        let begin = out.len();
+        self.sealed_at(sealed, links, out, begin).map(|_| ())
     }
+
+    /// Writes a session as XML from this byte on, over what is there: bytes that were filled once need
+    /// not be filled again. Gives where it ends.
+    pub fn sealed_at(
+        &mut self,
+        sealed: &Sealed<'_>,
+        links: &Signer,
+        out: &mut Vec<u8>,
+        begin: usize,
+    ) -> Result<usize, SealedError> {
+        self.linked.clear();
+        links
+            .write(sealed.lsid, sealed.links, &mut self.linked)
+            .ok_or(SealedError::links())?;
+        let end = self.inflater.inflate_at(&sealed.head, out, begin)?;
+        let end = write_at(out, end, &self.linked);
+        self.inflater.inflate_at(&sealed.tail, out, end)
+    }
+}
+
+/// Writes bytes from this one on, over what is there. Gives where they end.
+pub fn write_at(out: &mut Vec<u8>, begin: usize, bytes: &[u8]) -> usize {
+    let end = begin + bytes.len();
+    if out.len() < end {
+        out.resize(end, 0);
+    }
+    out[begin..end].copy_from_slice(bytes);
+    end
 }
 
 /// A gzip member (RFC 1952) in the making.

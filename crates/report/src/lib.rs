@@ -19,7 +19,7 @@ mod time;
 mod transcript;
 mod write;
 
-pub use answer::{Answer, Coding, Format, Head, Plain};
+pub use answer::{Answer, Coding, Format, Head, Plain, write_at};
 pub use ask::{
     Fault, Faults, Group, PARAMETERS, Params, Query, RecordingQuery, ReportKind, ask,
     ask_recording, ask_team, root_of,

@@ -145,14 +145,21 @@ pub enum Verdict {
 impl Links {
     /// What writes these links.
     pub fn signer(self) -> Signer {
+        let behind_first = LinkTarget::ALL.map(|target| self.behind(target, 0));
         Signer {
             before: format!("{}/session_download?lsid=l%3D", self.base),
-            behind: format!(
-                "%3Ba%3D{}%3Be%3D{}&amp;dl_action=",
-                self.account, self.expires
-            ),
+            behind_first,
             links: self,
         }
+    }
+
+    /// What stands behind the signature.
+    fn behind(&self, target: LinkTarget, instance: u32) -> String {
+        let (name, account, expires) = (target.name(), &self.account, self.expires);
+        format!(
+            "%3Bt%3Dsd%3Bm%3D{name}%3Bi%3D{instance}%3Ba%3D{account}%3Be%3D{expires}\
+             &amp;dl_action={name}"
+        )
     }
 }
 
@@ -162,8 +169,9 @@ pub struct Signer {
     links: Links,
     /// What stands before the session's id.
     before: String,
-    /// What stands behind the instance.
-    behind: String,
+    /// What stands behind the signature of each target's first instance, in order of their tags: most
+    /// links have that one, and the formatter is slow.
+    behind_first: [String; LinkTarget::ALL.len()],
 }
 
 impl Signer {
@@ -221,22 +229,16 @@ impl Signer {
             pair[0] = HEX[usize::from(byte >> 4)];
             pair[1] = HEX[usize::from(byte & 15)];
         }
-        // Most have the first instance, and the formatter is slow.
-        let instance: Cow<'_, str> = match instance {
-            0 => "0".into(),
-            n => n.to_string().into(),
+        let behind: Cow<'_, str> = match instance {
+            0 => (&*self.behind_first[usize::from(target.tag())]).into(),
+            n => links.behind(target, n).into(),
         };
         for part in [
             self.before.as_bytes(),
             lsid.as_bytes(),
             b"%3Bh%3D",
             &hex,
-            b"%3Bt%3Dsd%3Bm%3D",
-            target.name().as_bytes(),
-            b"%3Bi%3D",
-            instance.as_bytes(),
-            self.behind.as_bytes(),
-            target.name().as_bytes(),
+            behind.as_bytes(),
         ] {
             out.extend_from_slice(part);
         }
@@ -253,14 +255,24 @@ impl LinkKey {
         account: &str,
         expires: i64,
     ) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
-        mac.update(lsid.as_bytes());
         let mut numbers = [0; 14];
         numbers[1] = target.tag();
         numbers[2..6].copy_from_slice(&instance.to_le_bytes());
         numbers[6..].copy_from_slice(&expires.to_le_bytes());
-        mac.update(&numbers);
-        mac.update(account.as_bytes());
+        let mut mac = self.0.clone();
+        let parts = [lsid.as_bytes(), &numbers, account.as_bytes()];
+        // In one piece where it is short, as most are.
+        let mut message = [0; MESSAGE_BYTES];
+        let mut end = 0;
+        for part in parts {
+            let Some(room) = message.get_mut(end..end + part.len()) else {
+                parts.iter().for_each(|part| mac.update(part));
+                return mac;
+            };
+            room.copy_from_slice(part);
+            end += part.len();
+        }
+        mac.update(&message[..end]);
         mac
     }
 
@@ -344,6 +356,8 @@ impl SignedLink {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// What is signed is mostly no longer than this.
+const MESSAGE_BYTES: usize = 128;
 /// Bytes of a signature that are shown: 160 bits, the length of the vendor's.
 const SIGNATURE_BYTES: usize = 20;
 

@@ -314,16 +314,29 @@ impl Inflater {
         out: &mut Vec<u8>,
     ) -> Result<(), SealedError> {
         let begin = out.len();
+        self.inflate_at(segment, out, begin).map(|_| ())
+    }
+
+    /// Writes the part's text from this byte on, over what is there. Gives where it ends.
+    pub(crate) fn inflate_at(
+        &mut self,
+        segment: &Segment<'_>,
+        out: &mut Vec<u8>,
+        begin: usize,
+    ) -> Result<usize, SealedError> {
         // A length that no sealed part can have must not make us allocate it.
         if (segment.closed().len() as u64) * 1032 + 1032 < u64::from(segment.len) {
             return Err(damaged("impossible length"));
         }
-        out.resize(begin + segment.len as usize, 0);
+        let end = begin + segment.len as usize;
+        if out.len() < end {
+            out.resize(end, 0);
+        }
         match self
             .0
-            .deflate_decompress(segment.closed(), &mut out[begin..])
+            .deflate_decompress(segment.closed(), &mut out[begin..end])
         {
-            Ok(n) if n == segment.len as usize => Ok(()),
+            Ok(n) if n == segment.len as usize => Ok(end),
             Ok(_) => Err(damaged("length")),
             Err(_) => Err(damaged("compression")),
         }

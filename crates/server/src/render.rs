@@ -16,17 +16,18 @@ use debrief_store::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{App, Names};
-pub(crate) use chunk::Chunk;
 use chunk::SealedChunk;
+pub(crate) use chunk::{Buffers, Chunk};
 
 mod chunk;
 
 /// Bytes after which the first chunk is sent, so that it does not wait for many sessions.
 const CHUNK_BYTES_FIRST: usize = 32 << 10;
-/// Bytes after which a later chunk is sent; each is twice as long as the one before up to this.
-const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// Bytes after which a later chunk is sent; each is twice as long as the one before up to this. Longer
+/// ones make fewer switches between threads, and more for a client that stalls to hold.
+const CHUNK_BYTES_MAX: usize = 448 << 10;
 /// Chunks made ahead of what the client has taken.
-const CHUNKS_AHEAD: usize = 3;
+const CHUNKS_AHEAD: usize = 2;
 /// Room for chunks that is waited for before more are made.
 const CHUNKS_WAITED: usize = 2;
 
@@ -62,6 +63,7 @@ struct Making {
     /// Sealed sessions that are inflated later, where the answer is plain XML.
     sealed: Option<SealedChunk>,
     out: Vec<u8>,
+    buffers: Buffers,
     chunk_bytes: usize,
     links: Arc<Signer>,
     directory: Arc<Directory>,
@@ -129,12 +131,14 @@ impl Report {
         let answer = Answer::begin(head, query.format, coding, &mut out);
         let links = Arc::new(links.signer());
         let is_plain = (query.format, coding) == (Format::Xml, Coding::Identity);
+        let buffers = Buffers::default();
         let making = Making {
             answer: Some(answer),
             neighbour: Neighbour::new(query.report, &config.namespace),
             told: Vec::new(),
-            sealed: is_plain.then(|| SealedChunk::new(&links)),
+            sealed: is_plain.then(|| SealedChunk::new(&links, &buffers)),
             out,
+            buffers,
             chunk_bytes: CHUNK_BYTES_FIRST,
             links,
             directory: Arc::clone(directory),
@@ -182,6 +186,12 @@ impl Report {
             chunks,
             end: End(told),
         }
+    }
+
+    /// What chunks are made in.
+    pub(crate) fn buffers(&self) -> Buffers {
+        let making = self.making.lock();
+        making.map_or_else(|_| Buffers::default(), |making| making.buffers.clone())
     }
 
     /// The end of the task that makes the chunks, which is started if there is none.
@@ -582,15 +592,15 @@ impl Making {
         self.chunk_bytes = (2 * self.chunk_bytes).min(CHUNK_BYTES_MAX);
         if let Some(plain) = &mut self.sealed {
             plain.text(&mut self.out);
-            let next = SealedChunk::new(&self.links);
+            let next = SealedChunk::new(&self.links, &self.buffers);
             return Chunk::Sealed(std::mem::replace(plain, next));
         }
-        let room = if is_last {
-            0
+        let next = if is_last {
+            Vec::new()
         } else {
-            self.chunk_bytes + CHUNK_BYTES_FIRST
+            self.buffers.take(self.chunk_bytes + CHUNK_BYTES_FIRST)
         };
-        Chunk::Ready(std::mem::replace(&mut self.out, Vec::with_capacity(room)))
+        Chunk::Ready(std::mem::replace(&mut self.out, next))
     }
 
     /// Ends the answer.

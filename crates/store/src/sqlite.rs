@@ -23,6 +23,7 @@ mod recording;
 mod row;
 mod segment;
 mod settle;
+mod shelf;
 mod source;
 mod turns;
 mod upkeep;
@@ -479,7 +480,9 @@ impl Backend for Sqlite {
         Box::pin(async move {
             let tidied = self.write(move |writer| {
                 segment::sweep(writer.db, &segments, now.secs()).map_err(refused_or_corrupt)?;
-                body::tidy(writer, &segments, n_max)
+                let (verdict, n_moved) = body::tidy(writer, &segments, n_max)?;
+                let n_shelved = shelf::fill(writer).map_err(refused_or_corrupt)?;
+                Ok((verdict, n_moved + n_shelved))
             });
             let n_moved = tidied.await?;
             match self.read(events::group).await? {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -203,6 +203,7 @@ fn respond(body: Body, query: &Query, coding: Coding, next: Option<u64>) -> Resp
 /// A body whose chunks are made while the client takes the ones before. A failure breaks the
 /// connection off, so that a shortened document is never well-formed.
 fn stream_body(report: Report, first: Vec<u8>) -> Body {
+    let buffers = report.buffers();
     let Running { chunks, mut end } = report.into_running();
     let chunks = stream::unfold(chunks, |mut chunks| async move {
         chunks.recv().await.map(|chunk| (chunk, chunks))
@@ -221,8 +222,8 @@ fn stream_body(report: Report, first: Vec<u8>) -> Body {
         .buffered(CHUNKS_INFLATED);
     let end = stream::once(async move { end.told().await.map(|()| Vec::new()) });
     let first = stream::once(std::future::ready(Ok(first)));
-    let bytes = first.chain(chunks).chain(end).map(|chunk| {
-        chunk.map(Bytes::from).map_err(|error| {
+    let bytes = first.chain(chunks).chain(end).map(move |chunk| {
+        chunk.map(|bytes| buffers.lend(bytes)).map_err(|error| {
             log_chain(&error);
             io::Error::other("the report was given up")
         })

@@ -1,11 +1,67 @@
 //! A piece of an answer on its way to the client.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use debrief_report::{Plain, Sealed, Signer};
+use axum::body::Bytes;
+use debrief_report::{Plain, Sealed, Signer, write_at};
 use debrief_store::StoreError;
 
 use super::damaged;
+
+/// Buffers that go from chunk to chunk of one answer: to ask the system for new ones costs as much as
+/// to fill them.
+#[derive(Clone, Default)]
+pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Buffers that wait for the next chunk.
+const BUFFERS_KEPT: usize = 2;
+
+impl Buffers {
+    /// An empty one with this much room.
+    pub(super) fn take(&self, room: usize) -> Vec<u8> {
+        let kept = self.0.lock().ok().and_then(|mut kept| kept.pop());
+        let mut bytes = kept.unwrap_or_default();
+        bytes.clear();
+        bytes.reserve(room);
+        bytes
+    }
+
+    /// One with so many bytes, whatever they are.
+    fn take_filled(&self, n_bytes: usize) -> Vec<u8> {
+        let kept = self.0.lock().ok().and_then(|mut kept| kept.pop());
+        let mut bytes = kept.unwrap_or_default();
+        bytes.resize(n_bytes, 0);
+        bytes
+    }
+
+    /// These bytes, whose buffer comes back when they are sent.
+    pub(crate) fn lend(&self, bytes: Vec<u8>) -> Bytes {
+        let buffers = self.clone();
+        Bytes::from_owner(Lent { bytes, buffers })
+    }
+}
+
+/// Bytes on their way.
+struct Lent {
+    bytes: Vec<u8>,
+    buffers: Buffers,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Ok(mut kept) = self.buffers.0.lock()
+            && kept.len() < BUFFERS_KEPT
+        {
+            kept.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
 
 /// Bytes of an answer.
 pub(crate) enum Chunk {
@@ -35,6 +91,7 @@ impl Chunk {
 /// Sealed sessions, and the text between them.
 pub(crate) struct SealedChunk {
     links: Arc<Signer>,
+    buffers: Buffers,
     bytes: Vec<u8>,
     /// What the bytes are, one behind the other.
     items: Vec<Item>,
@@ -52,9 +109,10 @@ enum Item {
 const LINKS_BYTES: usize = 1_024;
 
 impl SealedChunk {
-    pub(super) fn new(links: &Arc<Signer>) -> SealedChunk {
+    pub(super) fn new(links: &Arc<Signer>, buffers: &Buffers) -> SealedChunk {
         SealedChunk {
             links: Arc::clone(links),
+            buffers: buffers.clone(),
             bytes: Vec::new(),
             items: Vec::new(),
             text_len: 0,
@@ -84,22 +142,24 @@ impl SealedChunk {
 
     fn inflate(self) -> Result<Vec<u8>, StoreError> {
         let mut plain = Plain::new();
-        let mut out = Vec::with_capacity(self.text_len + self.items.len() * LINKS_BYTES);
+        let n_bytes = self.text_len + self.items.len() * LINKS_BYTES;
+        let mut out = self.buffers.take_filled(n_bytes);
+        let mut end = 0;
         let mut rest = &self.bytes[..];
         for item in &self.items {
             let (Item::Text(len) | Item::Session(len)) = item;
             let (bytes, behind) = rest.split_at(*len);
             rest = behind;
             match item {
-                Item::Text(_) => out.extend_from_slice(bytes),
+                Item::Text(_) => end = write_at(&mut out, end, bytes),
                 Item::Session(_) => {
                     let sealed = Sealed::parse(bytes).map_err(damaged)?;
-                    plain
-                        .sealed(&sealed, &self.links, &mut out)
-                        .map_err(damaged)?;
+                    let written = plain.sealed_at(&sealed, &self.links, &mut out, end);
+                    end = written.map_err(damaged)?;
                 }
             }
         }
+        out.truncate(end);
         Ok(out)
     }
 }

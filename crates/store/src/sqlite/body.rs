@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
 use super::segment::{self, Segments, Slot};
-use super::{Verdict, Writer};
+use super::{Verdict, Writer, shelf};
 use crate::StoreError;
 
 /// A row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) place: i64,
     pub(super) change: i64,
@@ -43,6 +43,7 @@ pub(super) fn put(
 ) -> rusqlite::Result<()> {
     let db = writer.db;
     drop(db, place)?;
+    shelf::empty_at(db, place)?;
     let slot = writer.known.sealed.put(db, bytes)?;
     db.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![
@@ -59,6 +60,7 @@ pub(super) fn put(
 /// Forgets the sealed bytes of a session, if it has any.
 pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
     if let Some(row) = row(db, place)? {
+        shelf::empty_at(db, place)?;
         segment::forget(db, row.slot)?;
         db.prepare_cached("DELETE FROM body WHERE place = ?1")?
             .execute([place])?;

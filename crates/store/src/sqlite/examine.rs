@@ -10,7 +10,7 @@ use super::events::{Neighbours, events_beside};
 use super::pick::{Names, Pick, Standing, standing};
 use super::row::row;
 use super::segment::{self, Segments};
-use super::{body, ids, recording};
+use super::{body, ids, recording, shelf};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
 
@@ -193,8 +193,8 @@ fn compare(
     }
 }
 
-/// What SQLite finds wrong, files and runs that are not as they are counted, and index entries that
-/// belong to no session as it is.
+/// What SQLite finds wrong, files, runs and shelves that are not as they should be, and index entries
+/// that belong to no session as it is.
 pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<String>, StoreError> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut statement = db.prepare("PRAGMA integrity_check")?;
@@ -203,6 +203,7 @@ pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<Stri
         faults.retain(|line| line != "ok");
         faults.extend(segment::faults(db, segments)?);
         faults.extend(ids::faults(db)?);
+        faults.extend(shelf::faults(db)?);
         let strays: i64 = db.query_row(
             "SELECT count(*) FROM pick p LEFT JOIN session s ON s.place = p.place \
              WHERE p.died IS NULL AND (s.place IS NULL OR s.lseq <> p.lseq \

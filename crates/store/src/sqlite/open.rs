@@ -16,6 +16,7 @@ const FORMATS: &[&str] = &[
     include_str!("format2.sql"),
     include_str!("format3.sql"),
     include_str!("format4.sql"),
+    include_str!("format5.sql"),
 ];
 
 /// The file's name in the data directory.

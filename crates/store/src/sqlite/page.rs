@@ -10,7 +10,7 @@ use super::events::events_of;
 use super::pick::{kind, known_name, name};
 use super::segment::Segments;
 use super::upkeep::counter;
-use super::{body, inbox, recording};
+use super::{body, inbox, recording, shelf};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
@@ -45,15 +45,19 @@ pub(super) fn page(
         return Err(StoreError::refused("the reading has no moment"));
     };
     let mut n_left = PAGE_SESSIONS_MAX;
+    let mut shelved = Shelved::new();
     while 0 < n_left {
         if reading.queue.is_empty() {
-            fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
+            shelved = fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(db, segments, &mut reading, scan, &mut n_left)? == Flow::Full
+            || show(db, segments, &mut reading, &mut shelved, scan, &mut n_left)? == Flow::Full
         {
             break;
         }
+    }
+    if !shelved.is_empty() {
+        put_back(&mut reading);
     }
     transaction.commit().map_err(refused_or_corrupt)?;
     Ok(reading)
@@ -176,9 +180,25 @@ fn owners(db: &Connection, reading: &Reading) -> rusqlite::Result<Vec<(i64, i64)
     })
 }
 
+/// The rows of sealed bytes of those sessions of the queue that came from a shelf: of all of them, or
+/// there are none.
+type Shelved = VecDeque<Option<body::Row>>;
+
+/// Lets the next page find again what this one has not shown: shelves change.
+fn put_back(reading: &mut Reading) {
+    reading.queue.clear();
+    if let Stage::Sources(sources) = &mut reading.stage {
+        for source in sources {
+            source.after = reading.last;
+            source.is_dry = false;
+        }
+    }
+}
+
 /// Puts the next places into the queue; leaves it empty when there are none.
-fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Result<()> {
+fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Result<Shelved> {
     let bound = bound.0 as i64;
+    let mut shelved = Shelved::new();
     match &mut reading.stage {
         Stage::New | Stage::Done => {}
         Stage::Names(lsids) => {
@@ -212,8 +232,21 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
         Stage::Sources(sources) => {
             let window = match &reading.selection.which {
                 Which::Started(window) | Which::Ended(window) => *window,
-                Which::Named(_) | Which::ChangedSince(_) => return Ok(()),
+                Which::Named(_) | Which::ChangedSince(_) => return Ok(shelved),
             };
+            if let [source] = sources.as_mut_slice()
+                && source.kind == kind::ALL
+                && source.buffer.is_empty()
+                && !source.is_dry
+            {
+                for entry in from_shelf(db, source, window, bound)? {
+                    reading.queue.push_back(entry.key);
+                    shelved.push_back(entry.row);
+                }
+                if !shelved.is_empty() {
+                    return Ok(shelved);
+                }
+            }
             while reading.queue.len() < PAGE_SESSIONS_MAX {
                 match take_least(sources) {
                     Some(key) => reading.queue.push_back(key),
@@ -234,7 +267,45 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
             }
         }
     }
-    Ok(())
+    Ok(shelved)
+}
+
+/// The entries of the next shelf. None where the index has to be asked; what that is to give up to
+/// the next shelf is then in the source's buffer.
+fn from_shelf(
+    db: &Connection,
+    source: &mut Source,
+    window: Window,
+    bound: i64,
+) -> rusqlite::Result<Vec<shelf::Entry>> {
+    let (from, until) = seconds(window);
+    loop {
+        let after = source.after.unwrap_or((from, -1, -1));
+        let last = match shelf::next(db, after, bound)? {
+            shelf::Next::End => return Ok(Vec::new()),
+            shelf::Next::Shelf(mut entries, last) => {
+                entries.retain(|entry| after < entry.key && entry.key.0 < until);
+                source.after = Some(last);
+                source.is_dry = until <= last.0;
+                if !entries.is_empty() || source.is_dry {
+                    return Ok(entries);
+                }
+                continue;
+            }
+            shelf::Next::Index(last) => last,
+        };
+        refill(db, source, window, bound, PAGE_SESSIONS_MAX)?;
+        let n_found = source.buffer.len();
+        source.buffer.retain(|key| *key <= last);
+        if source.buffer.len() < n_found || source.is_dry {
+            // Behind the place of the shelf others go on.
+            source.after = Some(last);
+            source.is_dry = until <= last.0;
+        }
+        if !source.buffer.is_empty() || source.is_dry {
+            return Ok(Vec::new());
+        }
+    }
 }
 
 fn named(db: &Connection, lsid: &Lsid, bound: i64) -> rusqlite::Result<Option<i64>> {
@@ -287,6 +358,13 @@ fn fits(db: &Connection, place: i64, filter: &Filter, members: &Members) -> rusq
     })
 }
 
+/// The seconds of a window: an entry of second s lies in it when s · 1000 does.
+fn seconds(window: Window) -> (i64, i64) {
+    let ceil = |millis: i64| millis.div_euclid(1000) + i64::from(millis.rem_euclid(1000) != 0);
+    let until = window.until.map_or(i64::MAX, |until| ceil(until.millis()));
+    (ceil(window.from.millis()), until)
+}
+
 fn refill(
     db: &Connection,
     source: &mut Source,
@@ -294,10 +372,7 @@ fn refill(
     bound: i64,
     n: usize,
 ) -> rusqlite::Result<()> {
-    // Whole seconds: an entry of second s lies in the window when s · 1000 does.
-    let ceil = |millis: i64| millis.div_euclid(1000) + i64::from(millis.rem_euclid(1000) != 0);
-    let from = ceil(window.from.millis());
-    let until = window.until.map_or(i64::MAX, |until| ceil(until.millis()));
+    let (from, until) = seconds(window);
     let after = source.after.unwrap_or((from, -1, -1));
     let mut statement = db.prepare_cached(
         "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 \
@@ -336,16 +411,22 @@ fn show(
     db: &Connection,
     segments: &Segments,
     reading: &mut Reading,
+    shelved: &mut Shelved,
     scan: &mut dyn Scan,
     n_left: &mut usize,
 ) -> Result<Flow, StoreError> {
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
-    let rows =
-        sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?;
+    let rows = if shelved.is_empty() {
+        sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?
+    } else {
+        let sealed = shelved.iter().map_while(|row| *row);
+        sealed.take(*n_left).collect()
+    };
     if rows.is_empty() {
         reading.last = reading.queue.pop_front();
+        shelved.pop_front();
         *n_left -= 1;
         return show_live(db, segments, first, scan);
     }
@@ -353,6 +434,7 @@ fn show(
     body::read_each(segments, &rows, |idx, body| {
         let row = &rows[idx];
         reading.last = reading.queue.pop_front();
+        shelved.pop_front();
         *n_left -= 1;
         flow = scan.session(Found::sealed(body, row))?;
         Ok(flow == Flow::More)

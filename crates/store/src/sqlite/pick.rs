@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use debrief_domain::{RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::shelf;
+
 /// What the index is read by; a window by start has the even number, by end the odd one.
 pub(super) mod kind {
     pub(crate) const ALL: i64 = 0;
@@ -123,9 +125,15 @@ pub(super) fn move_picks(
         |pick: &Pick, other: &BTreeSet<Pick>| lseq_before == lseq_after && other.contains(pick);
     for pick in before.iter().filter(|pick| !stays(pick, after)) {
         retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place])?;
+        if pick.0 == kind::ALL {
+            shelf::empty(db, (pick.2, lseq_before, place))?;
+        }
     }
     for pick in after.iter().filter(|pick| !stays(pick, before)) {
         insert.execute(params![pick.0, pick.1, pick.2, lseq_after, place, change])?;
+        if pick.0 == kind::ALL {
+            shelf::empty(db, (pick.2, lseq_after, place))?;
+        }
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn new_place(db: &Connection, start: i64) -> rusqlite::Result<i64> {
 }
 
 /// Places of one second; a million sessions that begin in the same second take the next one's.
-const PLACE_BITS: u32 = 20;
+pub(super) const PLACE_BITS: u32 = 20;
 
 /// A session's row.
 pub(super) struct Row {

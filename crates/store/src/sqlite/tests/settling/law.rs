@@ -22,6 +22,7 @@ enum Step {
     Import(usize, Option<i64>, u8),
     Lapse(i64),
     Seal,
+    Tidy,
     Reopen,
     PowerCut,
     /// The first page of a reading; the rest of it.
@@ -35,6 +36,8 @@ enum Step {
 #[derive(Debug, Clone, Copy)]
 enum Look {
     Started,
+    /// Between these seconds.
+    Window(i64, i64),
     At,
     Named(usize),
     Changed,
@@ -51,6 +54,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
 fn look() -> impl Strategy<Value = Look> {
     prop_oneof![
         Just(Look::Started),
+        (-1..5_i64, 0..6_i64).prop_map(|(from, secs)| Look::Window(from, from + secs)),
         Just(Look::At),
         (0..LSIDS.len()).prop_map(Look::Named),
         Just(Look::Changed),
@@ -68,6 +72,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(n, end, digest)| Step::Import(n, end, digest)),
         1 => (0..6_i64).prop_map(Step::Lapse),
         2 => Just(Step::Seal),
+        2 => Just(Step::Tidy),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
         1 => Just(Step::Begin),
@@ -432,6 +437,7 @@ impl World {
                 self.model.change = None;
             }
             Step::Seal => self.seal(n_store).await,
+            Step::Tidy => while 0 < self.stores[n_store].tidy(at(0), 1).await.unwrap() {},
             Step::Reopen => {
                 drop(self.stores.remove(n_store));
                 let store = Store::open(self.directory.path()).unwrap();
@@ -516,6 +522,19 @@ impl World {
             Look::Started => {
                 let found = all(store, reading(started().which)).await;
                 assert_eq!(found, shown(model.started()));
+            }
+            Look::Window(from, until) => {
+                let (from, until) = (at(from), at(until));
+                let window = Window {
+                    from,
+                    until: Some(until),
+                };
+                let mut expected = model.started();
+                expected.retain(|known| {
+                    from.secs() <= known.start() && known.start() < until.secs()
+                });
+                let found = all(store, reading(Which::Started(window))).await;
+                assert_eq!(found, shown(expected));
             }
             Look::At => {
                 let Some(change) = model.change else { return };
