@@ -84,7 +84,9 @@ fn pack(entries: &[Entry]) -> Vec<u8> {
         let begin = slot.at as i64;
         columns.change.push(row.change.wrapping_sub(before.change));
         columns.names.push(row.names.wrapping_sub(before.names));
-        columns.segment.push(slot.segment.wrapping_sub(before.segment));
+        columns
+            .segment
+            .push(slot.segment.wrapping_sub(before.segment));
         columns.begin.push(begin.wrapping_sub(before.end));
         columns.len.push(slot.len);
         (before.change, before.names) = (row.change, row.names);
@@ -99,9 +101,14 @@ fn unpack(bytes: &[u8]) -> rusqlite::Result<Vec<Entry>> {
     let n_sealed = columns.len.iter().filter(|len| **len != 0).count();
     let is_even = [&columns.lseq, &columns.place].iter().all(|c| c.len() == n)
         && columns.len.len() == n
-        && [&columns.change, &columns.names, &columns.segment, &columns.begin]
-            .iter()
-            .all(|c| c.len() == n_sealed);
+        && [
+            &columns.change,
+            &columns.names,
+            &columns.segment,
+            &columns.begin,
+        ]
+        .iter()
+        .all(|c| c.len() == n_sealed);
     if !is_even {
         return Err(damaged());
     }
@@ -255,12 +262,7 @@ fn fill_again(
     Ok(n_sessions)
 }
 
-fn put(
-    writer: &Writer<'_>,
-    id: Option<i64>,
-    last: Key,
-    entries: &[Entry],
-) -> rusqlite::Result<()> {
+fn put(writer: &Writer<'_>, id: Option<i64>, last: Key, entries: &[Entry]) -> rusqlite::Result<()> {
     writer
         .db
         .prepare_cached("INSERT OR REPLACE INTO shelf VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
@@ -367,7 +369,13 @@ mod tests {
     #[test]
     fn neighbours_take_few_bytes() {
         let entries: Vec<Entry> = (0..64)
-            .map(|n| entry(1_700_000_000 + 60 * n, n, Some((1, 3_000 * n as u64, 3_000))))
+            .map(|n| {
+                entry(
+                    1_700_000_000 + 60 * n,
+                    n,
+                    Some((1, 3_000 * n as u64, 3_000)),
+                )
+            })
             .collect();
         assert!(pack(&entries).len() < 64 * 12);
     }

@@ -114,7 +114,9 @@ async fn whatever_changes_a_session_empties_its_shelf_and_no_other() {
     tidy(&store).await;
     // It was one more than fits: there is a fourth shelf.
     assert_eq!(count(directory.path(), "rows IS NOT NULL"), 4);
-    let shown = ["s0", "s1", "between", "s2", "s3", "again", "s5", "s6", "s7", "s8"];
+    let shown = [
+        "s0", "s1", "between", "s2", "s3", "again", "s5", "s6", "s7", "s8",
+    ];
     assert_eq!(names(&store).await, shown);
     // Behind the last shelf there is none to empty.
     sealed(&store, "last", 5_000, b"last").await;
@@ -150,4 +152,22 @@ async fn a_report_that_began_before_sees_what_the_new_shelf_has_not() {
         reading = store.page(reading, Box::new(visit)).await.unwrap();
     }
     assert_eq!(*seen.lock().unwrap(), expected(1..6));
+}
+
+#[tokio::test]
+async fn what_the_fourth_format_had_not_settled_is_there_and_put_on_shelves() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute_batch(include_str!("../../../tests/format4.sql"))
+        .unwrap();
+    drop(db);
+    let store = Store::open(directory.path()).unwrap();
+    let all = read(&store, started().which, Filter::All).await;
+    assert_eq!(all, ["s0", "s1", "s2", "s3"]);
+    // Whatever is sealed next seals them too.
+    assert_eq!(sealed(&store, "s4", 400, b"body").await, 5);
+    tidy(&store).await;
+    assert_eq!(count(directory.path(), "rows IS NOT NULL"), 1);
+    assert_eq!(bodies(&store).await.unwrap().len(), 5);
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
 }

@@ -530,9 +530,8 @@ impl World {
                     until: Some(until),
                 };
                 let mut expected = model.started();
-                expected.retain(|known| {
-                    from.secs() <= known.start() && known.start() < until.secs()
-                });
+                expected
+                    .retain(|known| from.secs() <= known.start() && known.start() < until.secs());
                 let found = all(store, reading(Which::Started(window))).await;
                 assert_eq!(found, shown(expected));
             }
