@@ -26,6 +26,8 @@ const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this. Longer
 /// ones make fewer switches between threads, and more for a client that stalls to hold.
 const CHUNK_BYTES_MAX: usize = 448 << 10;
+/// Room for one session of a common length, so that a buffer does not grow step by step.
+const SESSION_BYTES_COMMON: usize = 8 << 10;
 /// Chunks made ahead of what the client has taken.
 const CHUNKS_AHEAD: usize = 2;
 /// Room for chunks that is waited for before more are made.
@@ -121,7 +123,7 @@ impl Report {
             (_, None) => (Reading::new(selection, members), None),
         };
         let config = app.config();
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(SESSION_BYTES_COMMON);
         let head = Head {
             dialect: config.dialect,
             root: query.report.root(),

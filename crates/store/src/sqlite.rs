@@ -59,6 +59,8 @@ const READ_QUEUE_MAX: usize = 65_536;
 const READERS: usize = 2;
 /// Single sealed sessions that are read at once where they are asked for, without a thread.
 const SPOTS: usize = 2;
+/// The page cache of each of their connections.
+const SPOT_CACHE_KIB: i64 = 4 << 10;
 /// Threads that read reports over time.
 const SCANNERS: usize = 2;
 /// Events of a batch that are encoded where they come from; more take a thread that may block.
@@ -89,8 +91,9 @@ impl Spots {
     fn open(directory: &Path) -> Result<Spots, StoreError> {
         let open = || {
             let db = open::open_reader(directory)?;
-            // Nobody waits here.
+            // Nobody waits here, and single sessions are asked for again and again.
             db.busy_timeout(Duration::ZERO)
+                .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
                 .map_err(refused_or_corrupt)?;
             Ok(db)
         };

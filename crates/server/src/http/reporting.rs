@@ -267,10 +267,12 @@ pub(super) fn words(params: &Params) -> String {
         .0
         .iter()
         .filter(|(name, _)| PARAMETERS.contains(&name.as_str()));
-    let words: Vec<String> = known
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    words.join(" ")
+    let mut words = String::new();
+    for (name, value) in known {
+        let gap = if words.is_empty() { "" } else { " " };
+        words.extend([gap, name, "=", value]);
+    }
+    words
 }
 
 /// Characters of a detail in the access log.
@@ -282,9 +284,17 @@ pub(super) fn note(app: &App, caller: &Caller, action: &str, detail: &str) {
         at: app.now(),
         who: caller.account.name.clone(),
         action: action.into(),
-        detail: detail.chars().take(DETAIL_CHARS_MAX).collect(),
+        detail: shortened(detail).into(),
         outcome: String::new(),
     });
+}
+
+/// So many characters of a detail.
+fn shortened(detail: &str) -> &str {
+    match detail.char_indices().nth(DETAIL_CHARS_MAX) {
+        Some((end, _)) => &detail[..end],
+        None => detail,
+    }
 }
 
 /// `GET /check_health`: 200 when the archive answers, 500 when it does not. No data.
@@ -315,6 +325,13 @@ mod tests {
         for value in ["", "identity", "br", "gzip;q=0", "gzip;q=0.0", "gzipped"] {
             assert_eq!(coding(value), Coding::Identity, "{value}");
         }
+    }
+
+    #[test]
+    fn a_detail_has_at_most_so_many_characters() {
+        let detail = "é".repeat(DETAIL_CHARS_MAX);
+        assert_eq!(shortened(&detail), detail);
+        assert_eq!(shortened(&format!("{detail}x")), detail);
     }
 
     #[test]
