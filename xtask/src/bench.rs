@@ -85,9 +85,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for row in chosen {
         say(row.key);
+        let row_began = Instant::now();
         match (row.measure)(&mut stand) {
             Ok(measured) => {
-                say(&results::line(row, &measured));
+                let secs = row_began.elapsed().as_secs_f64();
+                say(&format!("{} ({secs:.1} s)", results::line(row, &measured)));
                 rows.push((row, measured));
             }
             Err(error) => failures.push(format!("row `{}`: {error:#}", row.key)),

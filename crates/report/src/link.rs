@@ -255,24 +255,14 @@ impl LinkKey {
         account: &str,
         expires: i64,
     ) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(lsid.as_bytes());
         let mut numbers = [0; 14];
         numbers[1] = target.tag();
         numbers[2..6].copy_from_slice(&instance.to_le_bytes());
         numbers[6..].copy_from_slice(&expires.to_le_bytes());
-        let mut mac = self.0.clone();
-        let parts = [lsid.as_bytes(), &numbers, account.as_bytes()];
-        // In one piece where it is short, as most are.
-        let mut message = [0; MESSAGE_BYTES];
-        let mut end = 0;
-        for part in parts {
-            let Some(room) = message.get_mut(end..end + part.len()) else {
-                parts.iter().for_each(|part| mac.update(part));
-                return mac;
-            };
-            room.copy_from_slice(part);
-            end += part.len();
-        }
-        mac.update(&message[..end]);
+        mac.update(&numbers);
+        mac.update(account.as_bytes());
         mac
     }
 
@@ -356,8 +346,6 @@ impl SignedLink {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// What is signed is mostly no longer than this.
-const MESSAGE_BYTES: usize = 128;
 /// Bytes of a signature that are shown: 160 bits, the length of the vendor's.
 const SIGNATURE_BYTES: usize = 20;
 

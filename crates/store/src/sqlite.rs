@@ -431,7 +431,7 @@ impl Backend for Sqlite {
         Box::pin(async move {
             let is_short = matches!(reading.selection.which, Which::Named(_));
             if is_short {
-                self.turns.ask();
+                self.turns.ask_for_one();
                 if self.spots.show(&self.segments, &mut reading, &mut *scan)? {
                     return Ok((reading, None));
                 }

@@ -10,8 +10,13 @@ use crate::queue::Receiver;
 /// Pages of reports after another call during which reports take turns, page by page.
 const TURN_PAGES: u64 = 64;
 /// What several reports leave to others after a page, about as long as it took. One report alone
-/// leaves it by waiting for its client; of several, one is always ready.
+/// leaves most of it by waiting for its client; of several, one is always ready.
 const TURN_PAUSE: Duration = Duration::from_micros(500);
+/// What one report alone leaves to those who ask for single sessions, after a page: reports copy bytes
+/// so fast that they would take more than their share.
+const TURN_BREATH: Duration = Duration::from_micros(100);
+/// Breaths that may be due. Each single session that is asked for is worth one.
+const TURN_BREATHS_MAX: u64 = 16;
 /// Pauses that each other call is worth, and how many may be due: what few calls are worth is little,
 /// for many there is always one.
 const TURN_PAUSES: u64 = 4;
@@ -23,6 +28,8 @@ pub(super) struct Turns {
     n_pages: AtomicU64,
     /// Pauses that several reports make.
     n_pauses: AtomicU64,
+    /// Breaths that one report alone takes.
+    n_breaths: AtomicU64,
     /// Held by the one report that reads a page, while there are others.
     turn: Mutex<()>,
     /// Reports that want a page read.
@@ -36,6 +43,7 @@ impl Turns {
         Turns {
             n_pages: AtomicU64::new(0),
             n_pauses: AtomicU64::new(0),
+            n_breaths: AtomicU64::new(0),
             turn: Mutex::new(()),
             n_reports: AtomicUsize::new(0),
             waiting,
@@ -61,6 +69,14 @@ impl Turns {
         self.n_pauses.store(n_pauses, Ordering::Relaxed);
     }
 
+    /// Notes that somebody wants a single session.
+    pub(super) fn ask_for_one(&self) {
+        self.ask();
+        let n_breaths = self.n_breaths.load(Ordering::Relaxed) + 1;
+        let n_breaths = n_breaths.min(TURN_BREATHS_MAX);
+        self.n_breaths.store(n_breaths, Ordering::Relaxed);
+    }
+
     /// Waits for a turn, if reports take turns now.
     pub(super) fn take(&self) -> Option<MutexGuard<'_, ()>> {
         let n_pages = self.n_pages.load(Ordering::Relaxed);
@@ -73,11 +89,16 @@ impl Turns {
 
     /// Ends the turn of a report that goes on, after a pause if one is due.
     pub(super) fn pass_on(&self, turn: Option<MutexGuard<'_, ()>>) {
-        let n_pauses = self.n_pauses.load(Ordering::Relaxed);
-        if turn.is_some() && 0 < n_pauses && 1 < self.n_reports.load(Ordering::Relaxed) {
-            self.n_pauses.store(n_pauses - 1, Ordering::Relaxed);
+        let (due, pause) = if 1 < self.n_reports.load(Ordering::Relaxed) {
+            (&self.n_pauses, TURN_PAUSE)
+        } else {
+            (&self.n_breaths, TURN_BREATH)
+        };
+        let n_due = due.load(Ordering::Relaxed);
+        if turn.is_some() && 0 < n_due {
+            due.store(n_due - 1, Ordering::Relaxed);
             // Nobody else reads meanwhile.
-            std::thread::sleep(TURN_PAUSE);
+            std::thread::sleep(pause);
         }
     }
 
@@ -133,6 +154,24 @@ mod tests {
         turns.ask();
         turns.pass_on(turns.take());
         assert_eq!(n_pauses(&turns), TURN_PAUSES);
+    }
+
+    #[test]
+    fn one_report_alone_takes_a_breath_for_each_session_asked_for_up_to_a_limit() {
+        let turns = turns();
+        let _one = turns.report();
+        let n_breaths = || turns.n_breaths.load(Ordering::Relaxed);
+        for _ in 0..=TURN_BREATHS_MAX {
+            turns.ask_for_one();
+        }
+        assert_eq!(n_breaths(), TURN_BREATHS_MAX);
+        for n_taken in 1..=TURN_BREATHS_MAX + 1 {
+            turns.pass_on(turns.take());
+            assert_eq!(n_breaths(), TURN_BREATHS_MAX.saturating_sub(n_taken));
+        }
+        // A call that is none of those is worth no breath.
+        turns.ask();
+        assert_eq!(n_breaths(), 0);
     }
 
     #[test]
