@@ -169,12 +169,22 @@ pub struct Signer {
     links: Links,
     /// What stands before the session's id.
     before: String,
-    /// What stands behind the signature of each target's first instance, in order of their tags: most
-    /// links have that one, and the formatter is slow.
+    /// What stands behind the signature of each target's first instance, in order of
+    /// [`LinkTarget::ALL`]: most links have that one, and the formatter is slow.
     behind_first: [String; LinkTarget::ALL.len()],
 }
 
 impl Signer {
+    fn behind_first(&self, target: LinkTarget) -> &str {
+        let [chat, session, screen, shell] = &self.behind_first;
+        match target {
+            LinkTarget::Chat => chat,
+            LinkTarget::Recording(RecordingKind::Session) => session,
+            LinkTarget::Recording(RecordingKind::ShowMyScreen) => screen,
+            LinkTarget::Recording(RecordingKind::CommandShell) => shell,
+        }
+    }
+
     /// Whether links to recordings are shown.
     pub fn recordings(&self) -> RecordingsView {
         self.links.recordings
@@ -230,7 +240,7 @@ impl Signer {
             pair[1] = HEX[usize::from(byte & 15)];
         }
         let behind: Cow<'_, str> = match instance {
-            0 => (&*self.behind_first[usize::from(target.tag())]).into(),
+            0 => self.behind_first(target).into(),
             n => links.behind(target, n).into(),
         };
         for part in [

@@ -348,7 +348,9 @@ mod tests {
     use debrief_domain::TeamId;
 
     use super::*;
+    use crate::answer::Plain;
     use crate::dialect::Dialect;
+    use crate::link::{DefinesCustomFields, LinkKey, Links, RecordingsView};
 
     fn parts() -> Parts {
         Parts {
@@ -376,6 +378,33 @@ mod tests {
         let sealed = Sealer::new(Level::Keep).seal(&parts());
         let view = Sealed::parse(&sealed).unwrap();
         assert_eq!(view.open().unwrap(), parts());
+    }
+
+    #[test]
+    fn a_session_is_written_over_whatever_a_buffer_held() {
+        let sealed = Sealer::new(Level::Keep).seal(&parts());
+        let view = Sealed::parse(&sealed).unwrap();
+        let links = Links {
+            base: "https://debrief.example".into(),
+            account: "1".into(),
+            expires: 0,
+            recordings: RecordingsView::Allowed,
+            defines_custom_fields: DefinesCustomFields::Some,
+            key: LinkKey::new(&[7; 32]),
+        };
+        let (links, mut plain) = (links.signer(), Plain::new());
+        let mut expected = Vec::new();
+        plain.sealed(&view, &links, &mut expected).unwrap();
+        let len = expected.len();
+        for n_held in [0, 3, len - 1, len, len + 2, len + 99] {
+            for begin in [0, 2] {
+                let mut out = vec![b'x'; n_held];
+                let end = plain.sealed_at(&view, &links, &mut out, begin.min(n_held));
+                let end = end.unwrap();
+                assert_eq!(out[begin.min(n_held)..end], expected, "{n_held}");
+                assert!(out[end..].iter().all(|byte| *byte == b'x'), "{n_held}");
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) const REPORT_MAX: Duration = Duration::from_secs(6 * 3_600);
 const HORIZON_EVERY: Duration = Duration::from_secs(600);
 /// How often the archive is looked through for what could lie better.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// Commits that tidy between two looks at what is to be sealed.
+const TIDY_STEPS_MAX: usize = 16;
 /// Sessions whose bytes are moved in one commit.
 const TIDY_SESSIONS_MAX: usize = 64;
 /// How often files that uploads left behind are looked for.
@@ -65,9 +67,14 @@ pub(crate) async fn run(app: App) {
         }
         since_tidy += SWEEP_EVERY;
         if TIDY_EVERY <= since_tidy {
-            since_tidy = Duration::ZERO;
-            if let Err(error) = tidy(&app).await {
-                tracing::error!(%error, "the archive could not be tidied");
+            match tidy(&app).await {
+                // The next round goes on.
+                Ok(Tidied::Some) => {}
+                Ok(Tidied::All) => since_tidy = Duration::ZERO,
+                Err(error) => {
+                    since_tidy = Duration::ZERO;
+                    tracing::error!(%error, "the archive could not be tidied");
+                }
             }
         }
         since_files += SWEEP_EVERY;
@@ -104,15 +111,25 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
     }
 }
 
-/// Brings everything that is kept into its best place.
-pub async fn tidy(app: &App) -> Result<(), StoreError> {
-    loop {
+/// How far a round of [`tidy`] came.
+enum Tidied {
+    /// There is more to do.
+    Some,
+    /// There was nothing left to do.
+    All,
+}
+
+/// Brings what is kept into its best place, some of it: sessions that wait to be sealed come first,
+/// however much there is to tidy.
+async fn tidy(app: &App) -> Result<Tidied, StoreError> {
+    for _ in 0..TIDY_STEPS_MAX {
         let began = Instant::now();
         if tidy_some(app.store(), app.now()).await? == 0 {
-            return Ok(());
+            return Ok(Tidied::All);
         }
         tokio::time::sleep(SEAL_PAUSES * began.elapsed()).await;
     }
+    Ok(Tidied::Some)
 }
 
 /// The next step of [`tidy`]. Gives how many sessions it concerned.

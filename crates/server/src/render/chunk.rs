@@ -15,6 +15,8 @@ pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// Buffers that wait for the next chunk.
 const BUFFERS_KEPT: usize = 2;
+/// What one long session took is given back to the system.
+const BUFFER_BYTES_KEPT_MAX: usize = 2 << 20;
 
 impl Buffers {
     /// An empty one with this much room.
@@ -55,7 +57,8 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Ok(mut kept) = self.buffers.0.lock()
+        if self.bytes.capacity() <= BUFFER_BYTES_KEPT_MAX
+            && let Ok(mut kept) = self.buffers.0.lock()
             && kept.len() < BUFFERS_KEPT
         {
             kept.push(std::mem::take(&mut self.bytes));
@@ -161,5 +164,41 @@ impl SealedChunk {
         }
         out.truncate(end);
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn n_kept(buffers: &Buffers) -> usize {
+        buffers.0.lock().unwrap().len()
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_its_bytes_were_sent_and_is_empty_then() {
+        let buffers = Buffers::default();
+        let sent = buffers.lend(b"of the chunk before".to_vec());
+        let part = sent.slice(3..6);
+        drop(sent);
+        assert_eq!((&part[..], n_kept(&buffers)), (&b"the"[..], 0));
+        drop(part);
+        assert_eq!(n_kept(&buffers), 1);
+        let next = buffers.take(100);
+        assert!(next.is_empty() && 100 <= next.capacity());
+        assert_eq!(n_kept(&buffers), 0);
+    }
+
+    #[test]
+    fn so_many_buffers_of_such_a_length_are_kept_and_no_more() {
+        let buffers = Buffers::default();
+        let lent: Vec<Bytes> = (0..=BUFFERS_KEPT).map(|_| buffers.lend(vec![1])).collect();
+        drop(lent);
+        assert_eq!(n_kept(&buffers), BUFFERS_KEPT);
+        for (n_bytes, n_expected) in [(BUFFER_BYTES_KEPT_MAX, 1), (BUFFER_BYTES_KEPT_MAX + 1, 0)] {
+            let buffers = Buffers::default();
+            drop(buffers.lend(vec![1; n_bytes]));
+            assert_eq!(n_kept(&buffers), n_expected, "{n_bytes}");
+        }
     }
 }

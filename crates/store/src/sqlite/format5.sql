@@ -2,8 +2,8 @@
 
 -- Living index entries of kind 0 (all sessions, by start), some dozens a row, with the rows of their
 -- sealed bytes. A shelf has every entry behind the last one of the shelf before it, up to its own
--- last. change: the commit as of which it does. Whatever changes one of its sessions empties it,
--- until it is filled anew: rows and change are NULL.
+-- last. change: the commit as of which it does. Whatever changes one of these entries or
+-- rows empties it, until it is filled anew: rows and change are NULL.
 CREATE TABLE shelf (
     id INTEGER PRIMARY KEY,
     last_at INTEGER NOT NULL,

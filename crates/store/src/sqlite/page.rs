@@ -234,11 +234,13 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
                 Which::Started(window) | Which::Ended(window) => *window,
                 Which::Named(_) | Which::ChangedSince(_) => return Ok(shelved),
             };
+            let mut has_shelves = false;
             if let [source] = sources.as_mut_slice()
                 && source.kind == kind::ALL
                 && source.buffer.is_empty()
                 && !source.is_dry
             {
+                has_shelves = true;
                 for entry in from_shelf(db, source, window, bound)? {
                     reading.queue.push_back(entry.key);
                     shelved.push_back(entry.row);
@@ -251,13 +253,15 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
                 match take_least(sources) {
                     Some(key) => reading.queue.push_back(key),
                     None if sources.iter().all(|s| s.is_dry && s.buffer.is_empty()) => break,
+                    // Behind what the index had to give there may be a shelf again.
+                    None if has_shelves && !reading.queue.is_empty() => break,
                     None => {
                         let n = PAGE_SESSIONS_MAX.div_ceil(sources.len().max(1)).max(16);
                         for source in sources
                             .iter_mut()
                             .filter(|s| !s.is_dry && s.buffer.is_empty())
                         {
-                            refill(db, source, window, bound, n)?;
+                            refill(db, source, seconds(window), bound, n)?;
                         }
                     }
                 }
@@ -292,9 +296,10 @@ fn from_shelf(
                 }
                 continue;
             }
-            shelf::Next::Index(last) => last,
+            shelf::Next::Index(last) | shelf::Next::Damaged(last) => last,
         };
-        refill(db, source, window, bound, PAGE_SESSIONS_MAX)?;
+        let part = (from, until.min(last.0.saturating_add(1)));
+        refill(db, source, part, bound, PAGE_SESSIONS_MAX)?;
         let n_found = source.buffer.len();
         source.buffer.retain(|key| *key <= last);
         if source.buffer.len() < n_found || source.is_dry {
@@ -368,11 +373,10 @@ fn seconds(window: Window) -> (i64, i64) {
 fn refill(
     db: &Connection,
     source: &mut Source,
-    window: Window,
+    (from, until): (i64, i64),
     bound: i64,
     n: usize,
 ) -> rusqlite::Result<()> {
-    let (from, until) = seconds(window);
     let after = source.after.unwrap_or((from, -1, -1));
     let mut statement = db.prepare_cached(
         "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 \

@@ -7,7 +7,6 @@
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::error::corrupt_text;
 use super::pick::kind;
 use super::row::PLACE_BITS;
 use super::segment::Slot;
@@ -18,10 +17,14 @@ use crate::reading::Key;
 const SHELF_SESSIONS: usize = if cfg!(test) { 3 } else { 64 };
 /// Sessions of a new shelf that may not be sealed yet: the others do not wait for those.
 const SHELF_UNSEALED_MAX: usize = if cfg!(test) { 1 } else { 4 };
+/// Sessions from which on, counted with those behind it, a new shelf waits for none: whatever keeps
+/// some from being sealed must not keep all others from their shelves.
+const SHELF_WAITS_MAX: usize = 4 * SHELF_SESSIONS;
 /// Shelves that are filled in one commit.
 const SHELVES_AT_ONCE: usize = if cfg!(test) { 1 } else { 16 };
-/// Less than any key of a session.
+/// Less than any key of a session, and more.
 const BEFORE_ALL: Key = (i64::MIN, 0, 0);
+const BEHIND_ALL: Key = (i64::MAX, i64::MAX, i64::MAX);
 
 /// A session on a shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +98,12 @@ fn pack(entries: &[Entry]) -> Vec<u8> {
     columns.encode_to_vec()
 }
 
-fn unpack(bytes: &[u8]) -> rusqlite::Result<Vec<Entry>> {
-    let columns = Columns::decode(bytes).map_err(|_| damaged())?;
+/// The entries of a row; none when it is damaged.
+fn unpack(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let columns = Columns::decode(bytes).ok()?;
     let n = columns.at.len();
     let n_sealed = columns.len.iter().filter(|len| **len != 0).count();
-    let is_even = [&columns.lseq, &columns.place].iter().all(|c| c.len() == n)
+    let is_whole = [&columns.lseq, &columns.place].iter().all(|c| c.len() == n)
         && columns.len.len() == n
         && [
             &columns.change,
@@ -109,8 +113,8 @@ fn unpack(bytes: &[u8]) -> rusqlite::Result<Vec<Entry>> {
         ]
         .iter()
         .all(|c| c.len() == n_sealed);
-    if !is_even {
-        return Err(damaged());
+    if !is_whole {
+        return None;
     }
     let mut before = Before::default();
     let mut sealed = 0..n_sealed;
@@ -141,11 +145,7 @@ fn unpack(bytes: &[u8]) -> rusqlite::Result<Vec<Entry>> {
             row,
         }
     };
-    Ok((0..n).map(entry).collect())
-}
-
-fn damaged() -> rusqlite::Error {
-    corrupt_text("a shelf")
+    Some((0..n).map(entry).collect())
 }
 
 /// What stands next in the order of starts.
@@ -154,6 +154,8 @@ pub(super) enum Next {
     Shelf(Vec<Entry>, Key),
     /// No shelf that could be used up to this key: the index has it.
     Index(Key),
+    /// The same, and there should be one.
+    Damaged(Key),
     /// No shelf at all from here on.
     End,
 }
@@ -172,10 +174,14 @@ pub(super) fn next(db: &Connection, after: Key, bound: i64) -> rusqlite::Result<
     let last = (row.get(0)?, row.get(1)?, row.get(2)?);
     match row.get::<_, Option<i64>>(3)? {
         // What it had lost since an earlier moment is in the index.
-        Some(change) if change <= bound => {
-            let entries = unpack(row.get_ref(4)?.as_blob()?)?;
-            Ok(Next::Shelf(entries, last))
-        }
+        Some(change) if change <= bound => Ok(match unpack(row.get_ref(4)?.as_blob()?) {
+            Some(entries) => Next::Shelf(entries, last),
+            None => {
+                let secs = last.0;
+                tracing::error!("the shelf up to second {secs} is damaged: reports do without");
+                Next::Damaged(last)
+            }
+        }),
         Some(_) | None => Ok(Next::Index(last)),
     }
 }
@@ -218,17 +224,19 @@ pub(super) fn fill(writer: &Writer<'_>) -> rusqlite::Result<u64> {
         n_sessions += fill_again(writer, id, last, &mut n_left)?;
     }
     for _ in 0..n_left {
-        let last = last_before(db, (i64::MAX, i64::MAX, i64::MAX))?;
-        let entries = entries(db, last, SHELF_SESSIONS)?;
-        let n_unsealed = entries.iter().filter(|entry| entry.row.is_none()).count();
-        let Some(last) = entries.get(SHELF_SESSIONS - 1) else {
+        let after = last_before(db, BEHIND_ALL)?;
+        let shelved = entries(db, after, BEHIND_ALL, SHELF_SESSIONS)?;
+        let Some(last) = shelved.get(SHELF_SESSIONS - 1) else {
             break;
         };
-        if SHELF_UNSEALED_MAX < n_unsealed {
+        let n_unsealed = shelved.iter().filter(|entry| entry.row.is_none()).count();
+        if SHELF_UNSEALED_MAX < n_unsealed
+            && entries(db, after, BEHIND_ALL, SHELF_WAITS_MAX)?.len() < SHELF_WAITS_MAX
+        {
             break;
         }
-        put(writer, None, last.key, &entries)?;
-        n_sessions += entries.len() as u64;
+        put(writer, None, last.key, &shelved)?;
+        n_sessions += shelved.len() as u64;
     }
     Ok(n_sessions)
 }
@@ -247,17 +255,16 @@ fn fill_again(
     while 0 < *n_left {
         *n_left -= 1;
         // One more says whether it is enough.
-        let mut entries = entries(db, after, SHELF_SESSIONS + 1)?;
-        entries.retain(|entry| entry.key <= last);
-        if entries.len() <= SHELF_SESSIONS {
-            put(writer, Some(id), last, &entries)?;
+        let mut shelved = entries(db, after, last, SHELF_SESSIONS + 1)?;
+        if shelved.len() <= SHELF_SESSIONS {
+            put(writer, Some(id), last, &shelved)?;
             // An empty one counts too, for it is filled with nothing.
-            return Ok(n_sessions + entries.len().max(1) as u64);
+            return Ok(n_sessions + shelved.len().max(1) as u64);
         }
-        entries.truncate(SHELF_SESSIONS);
-        after = entries[SHELF_SESSIONS - 1].key;
-        put(writer, None, after, &entries)?;
-        n_sessions += entries.len() as u64;
+        shelved.truncate(SHELF_SESSIONS);
+        after = shelved[SHELF_SESSIONS - 1].key;
+        put(writer, None, after, &shelved)?;
+        n_sessions += shelved.len() as u64;
     }
     Ok(n_sessions)
 }
@@ -292,21 +299,23 @@ fn last_before(db: &Connection, key: Key) -> rusqlite::Result<Key> {
     Ok(last.unwrap_or(BEFORE_ALL))
 }
 
-/// So many living entries of the index behind this key.
-fn entries(db: &Connection, after: Key, n_max: usize) -> rusqlite::Result<Vec<Entry>> {
-    let keys: Vec<Key> = db
+/// So many living entries of the index behind this key and up to that one.
+fn entries(db: &Connection, after: Key, last: Key, n_max: usize) -> rusqlite::Result<Vec<Entry>> {
+    let mut keys: Vec<Key> = db
         .prepare_cached(
             "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = 0 \
-             AND (at, lseq, place) > (?2, ?3, ?4) AND died IS NULL \
-             ORDER BY at, lseq, place LIMIT ?5",
+             AND (at, lseq, place) > (?2, ?3, ?4) AND at <= ?5 AND died IS NULL \
+             ORDER BY at, lseq, place LIMIT ?6",
         )?
         .query_map(
-            params![kind::ALL, after.0, after.1, after.2, n_max as i64],
+            params![kind::ALL, after.0, after.1, after.2, last.0, n_max as i64],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?
         .collect::<Result<_, _>>()?;
+    keys.retain(|key| *key <= last);
     let entry = |key: Key| {
-        let row = body::row(db, key.2)?;
+        // Nothing is sealed in no bytes: where they were, they would be looked for.
+        let row = body::row(db, key.2)?.filter(|row| row.slot.len != 0);
         Ok(Entry { key, row })
     };
     keys.into_iter().map(entry).collect()
@@ -317,14 +326,19 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut after = BEFORE_ALL;
     loop {
+        // Shelf and index as of one moment, whatever the sweeper does.
+        let transaction = db.unchecked_transaction()?;
         let last = match next(db, after, i64::MAX)? {
             Next::End => return Ok(faults),
             Next::Index(last) => last,
-            Next::Shelf(entries, last) => {
+            Next::Damaged(last) => {
+                let secs = last.0;
+                faults.push(format!("the shelf up to second {secs} cannot be read"));
+                last
+            }
+            Next::Shelf(shelved, last) => {
                 // One more says whether it lacks any.
-                let mut expected = self::entries(db, after, entries.len() + 1)?;
-                expected.retain(|entry| entry.key <= last);
-                if entries != expected {
+                if shelved != entries(db, after, last, shelved.len() + 1)? {
                     let secs = last.0;
                     faults.push(format!(
                         "the shelf up to second {secs} has not what the index has"
@@ -333,6 +347,7 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
                 last
             }
         };
+        transaction.commit()?;
         after = last;
     }
 }
@@ -392,8 +407,8 @@ mod tests {
                 2 => drop(columns.len.pop()),
                 _ => columns.begin.push(1),
             }
-            assert!(unpack(&columns.encode_to_vec()).is_err(), "{cut}");
+            assert!(unpack(&columns.encode_to_vec()).is_none(), "{cut}");
         }
-        assert!(unpack(&bytes[..bytes.len() - 1]).is_err());
+        assert!(unpack(&bytes[..bytes.len() - 1]).is_none());
     }
 }

@@ -77,11 +77,46 @@ async fn reports_read_shelves_and_verify_compares_them() {
         faults,
         ["the shelf up to second 1700000200 has not what the index has"]
     );
-    // A shelf that cannot be read breaks the report off, and is never a shorter one.
+    // One that cannot be read is named, and reports are whole without it.
     db.execute("UPDATE shelf SET rows = x'0A' WHERE id = 1", [])
         .unwrap();
-    let error = bodies(&store).await.unwrap_err();
-    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert_eq!(names(&store).await, expected(0..6));
+    let faults = store.integrity().await.unwrap();
+    assert_eq!(faults, ["the shelf up to second 1700000200 cannot be read"]);
+}
+
+#[tokio::test]
+async fn behind_an_empty_shelf_reports_read_shelves_again() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    let db = Connection::open(directory.path().join("archive.sqlite")).unwrap();
+    db.execute_batch(
+        "UPDATE shelf SET change = NULL, rows = NULL WHERE id = 1; \
+         UPDATE shelf SET rows = (SELECT rows FROM shelf WHERE id = 3) WHERE id = 2",
+    )
+    .unwrap();
+    let shown = names(&store).await;
+    let again = [expected(0..3), expected(6..9), expected(6..9)].concat();
+    assert_eq!(shown, again);
+}
+
+#[tokio::test]
+async fn sessions_that_are_never_sealed_hold_up_shelves_up_to_a_limit() {
+    for (n_behind, n_shelves) in [(8, 0), (9, 4)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        for n in 0..3 {
+            let lsid = format!("running{n}");
+            append(&store, session(&lsid, n, None, "1", "2", "1")).await;
+        }
+        for n in 0..n_behind {
+            sealed(&store, &format!("s{n}"), 100 + n, b"body").await;
+        }
+        tidy(&store).await;
+        assert_eq!(count(directory.path(), "TRUE"), n_shelves, "{n_behind}");
+        let all = read(&store, started().which, Filter::All).await;
+        assert_eq!(all.len() as i64, 3 + n_behind);
+    }
 }
 
 #[tokio::test]
