@@ -46,7 +46,7 @@ const SESSIONS_NORMALISED_QUICK: u32 = 300;
 /// What to measure, and how thoroughly.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// Seven minutes beside the build: a small archive and short samples.
+    /// Two minutes beside the build, on a quiet machine: a small archive and short samples.
     #[arg(long)]
     quick: bool,
     /// A large archive, kept in `target/bench-archive` for the next run, and what only that shows:
