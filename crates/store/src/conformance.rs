@@ -847,8 +847,9 @@ async fn the_access_log_is_read_newest_first(store: &Store) {
             outcome: "done".into(),
         });
     }
-    // Entries are written with the next commit.
+    // Entries are written when events are put into their sessions, at the latest.
     append(store, session("a", 0, None, "1", "", "1")).await;
+    store.last_change().await.unwrap();
     let entries = store.accesses(u64::MAX, 2).await.unwrap();
     let who: Vec<&str> = entries
         .iter()

@@ -438,7 +438,7 @@ impl Store {
             .await
     }
 
-    /// Notes who looked at what. Returns at once; the entry is written with the next commit.
+    /// Notes who looked at what. Returns at once; the entry is written within a second.
     pub fn log_access(&self, entry: AccessEntry) {
         self.backend.log_access(entry);
     }

@@ -59,9 +59,9 @@ pub struct Reading {
     pub(crate) members: Members,
     /// The commit at which it began; none before its first page.
     pub(crate) bound: Option<Change>,
-    /// What it is to see, at most the last commit when it was asked for: it begins when that is
-    /// settled, not before.
-    pub(crate) wanted: Option<Change>,
+    /// Whether everything that was acknowledged when it was asked for has become part of its
+    /// sessions: it begins then, not before.
+    pub(crate) is_settled: bool,
     pub(crate) stage: Stage,
     /// Sessions whose turn it is, in order.
     pub(crate) queue: VecDeque<Key>,
@@ -115,7 +115,7 @@ impl Reading {
             selection,
             members,
             bound: None,
-            wanted: None,
+            is_settled: false,
             stage: Stage::New,
             last: None,
             queue: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
 //! that read.
 //!
-//! Events are acknowledged when they are written down, and become part of their sessions a moment
+//! Events are acknowledged when they are written into a log, and become part of their sessions a moment
 //! later: whoever wants to see sessions waits for that. Readers run short transactions only. Other
 //! processes may use the same file; nothing that matters is cached beside it.
 
@@ -15,6 +15,7 @@ mod grants;
 mod ids;
 mod import;
 mod inbox;
+mod log;
 mod open;
 mod page;
 mod pick;
@@ -49,7 +50,7 @@ use crate::{
 use error::refused_or_corrupt;
 use segment::Segments;
 use turns::Turns;
-use writer::{Acknowledge, Known, Needs, Verdict, WriteCall, Writer, WriterThread};
+use writer::{Acknowledge, Known, Verdict, WriteCall, Writer, WriterThread, Writes};
 
 /// Calls that may wait for the writer.
 const WRITE_QUEUE_MAX: usize = 4_096;
@@ -79,9 +80,15 @@ pub(crate) struct Sqlite {
     accesses: Arc<Accesses>,
     directory: Arc<KnownDirectory>,
     grants: Arc<grants::Grants>,
-    segments: Arc<Segments>,
+    files: Arc<Files>,
     turns: Arc<Turns>,
     spots: Spots,
+}
+
+/// What readers look at beside the database.
+struct Files {
+    segments: Arc<Segments>,
+    log: log::Front,
 }
 
 /// Connections for what takes less time than it takes to wake a reader.
@@ -104,7 +111,7 @@ impl Spots {
     /// Shows what the reading asks for, if that is soon done; otherwise nothing has happened.
     fn show(
         &self,
-        segments: &Segments,
+        files: &Files,
         reading: &mut Reading,
         scan: &mut dyn Scan,
     ) -> Result<bool, StoreError> {
@@ -114,7 +121,7 @@ impl Spots {
         };
         // Who panics in here ends alone, as on a reader.
         let shown = catch_unwind(AssertUnwindSafe(|| {
-            page::on_the_spot(&db, segments, reading, scan)
+            page::on_the_spot(&db, files, reading, scan)
         }));
         spots().push(db);
         shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
@@ -175,6 +182,9 @@ impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
     pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
+        let log = log::Log::open(directory)?;
+        let log_front = log.front();
+        // Syncs the directory.
         let segments = Arc::new(Segments::open(directory)?);
         let accesses = Arc::new(Accesses::default());
         let (writer, write_calls) = queue::bounded(WRITE_QUEUE_MAX);
@@ -191,13 +201,9 @@ impl Sqlite {
         };
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
-        let writing = WriterThread {
-            db,
-            calls: write_calls,
-            accesses: Arc::clone(&accesses),
-            grants: Arc::clone(&grants),
-            known: Known::new(&segments),
-        };
+        let known = Known::new(log, &segments);
+        let mut writing = WriterThread::new(db, write_calls, &accesses, &grants, known);
+        writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
         let scanning = std::iter::repeat_n(("store-scanner", &scan_calls), SCANNERS);
@@ -222,7 +228,10 @@ impl Sqlite {
             threads,
             accesses,
             directory: Arc::default(),
-            segments,
+            files: Arc::new(Files {
+                segments,
+                log: log_front,
+            }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
         })
@@ -233,20 +242,12 @@ impl Sqlite {
         &self,
         call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
-        self.write_with(Needs::Settled, call)
+        self.write_into(Writes::Database, call)
     }
 
-    /// The same for a call that does not look at sessions.
-    fn write_beside<T: Send + 'static>(
+    fn write_into<T: Send + 'static>(
         &self,
-        call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
-    ) -> Answer<'_, T> {
-        self.write_with(Needs::Nothing, call)
-    }
-
-    fn write_with<T: Send + 'static>(
-        &self,
-        needs: Needs,
+        writes: Writes,
         call: impl FnOnce(&mut Writer<'_>) -> Result<(Verdict, T), StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         let (sender, receiver) = oneshot::channel();
@@ -268,7 +269,7 @@ impl Sqlite {
             }
         });
         self.turns.ask();
-        let call = WriteCall { needs, run };
+        let call = WriteCall { writes, run };
         let queued = match self.writer.as_ref().map(|writer| writer.try_send(call)) {
             Some(Ok(())) => Ok(()),
             Some(Err(queue::Full)) => Err(StoreError::refused(format!(
@@ -309,8 +310,12 @@ impl Sqlite {
         call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
-            let first = self.read(|db| inbox::first(db).map_err(refused_or_corrupt));
-            if first.await?.is_some() {
+            let logged = self.files.log.era();
+            let is_logged = self.read(move |db| {
+                let era = upkeep::counter(db, "era").map_err(refused_or_corrupt)?;
+                Ok(logged == Some(log::Era(era)))
+            });
+            if is_logged.await? {
                 self.settle().await?;
             }
             self.read(call).await
@@ -327,10 +332,10 @@ impl Sqlite {
 
     /// Pages of sessions that are asked for by name.
     fn read_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
-        let segments = Arc::clone(&self.segments);
+        let files = Arc::clone(&self.files);
         self.read(move |db| {
             loop {
-                reading = page::page(db, &segments, reading, &mut *scan)?;
+                reading = page::page(db, &files, reading, &mut *scan)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -343,12 +348,12 @@ impl Sqlite {
 
     /// Pages of a report over time, which may have to let others go first.
     fn scan_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
-        let (segments, turns) = (Arc::clone(&self.segments), Arc::clone(&self.turns));
+        let (files, turns) = (Arc::clone(&self.files), Arc::clone(&self.turns));
         Sqlite::run(self.scanners.as_ref(), move |db| {
             let _at_work = turns.report();
             loop {
                 let turn = turns.take();
-                reading = page::page(db, &segments, reading, &mut *scan)?;
+                reading = page::page(db, &files, reading, &mut *scan)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -413,7 +418,7 @@ impl Backend for Sqlite {
                     .await
                     .map_err(|_| StoreError::refused("the batch was given up"))?
             };
-            let written = self.write_beside(move |writer| {
+            let written = self.write_into(Writes::Inbox, move |writer| {
                 let (verdict, answer) = append::append(writer, account, &batch, now)?;
                 // The batch is handed back: to take it apart is not the writer's work.
                 Ok((verdict, (answer, batch)))
@@ -432,7 +437,7 @@ impl Backend for Sqlite {
             let is_short = matches!(reading.selection.which, Which::Named(_));
             if is_short {
                 self.turns.ask_for_one();
-                if self.spots.show(&self.segments, &mut reading, &mut *scan)? {
+                if self.spots.show(&self.files, &mut reading, &mut *scan)? {
                     return Ok((reading, None));
                 }
             }
@@ -446,6 +451,7 @@ impl Backend for Sqlite {
                     Some(waits) if !read.has_begun() => {
                         self.settle().await?;
                         (reading, scan) = (read, waits);
+                        reading.is_settled = true;
                     }
                     goes_on => return Ok((read, goes_on)),
                 }
@@ -454,12 +460,12 @@ impl Backend for Sqlite {
     }
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
-        let segments = Arc::clone(&self.segments);
+        let segments = Arc::clone(&self.files.segments);
         self.read_settled(move |db| upkeep::unsealed(db, &segments, n_max))
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
-        let segments = Arc::clone(&self.segments);
+        let segments = Arc::clone(&self.files.segments);
         Box::pin(async move {
             let packed = self.read(move |db| {
                 let pack = |body: SealedBody| {
@@ -479,7 +485,7 @@ impl Backend for Sqlite {
     }
 
     fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64> {
-        let segments = Arc::clone(&self.segments);
+        let segments = Arc::clone(&self.files.segments);
         Box::pin(async move {
             let tidied = self.write(move |writer| {
                 segment::sweep(writer.db, &segments, now.secs()).map_err(refused_or_corrupt)?;
@@ -504,8 +510,8 @@ impl Backend for Sqlite {
 
     fn last_change(&self) -> Answer<'_, u64> {
         self.read_settled(|db| {
-            let (_, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
-            Ok(settled as u64)
+            let change = upkeep::counter(db, "change").map_err(refused_or_corrupt)?;
+            Ok(change as u64)
         })
     }
 
@@ -523,7 +529,7 @@ impl Backend for Sqlite {
     }
 
     fn create_account(&self, account: NewAccount) -> Answer<'_, Option<Account>> {
-        self.write_beside(move |writer| account::create(writer.db, account))
+        self.write(move |writer| account::create(writer.db, account))
     }
 
     fn accounts(&self) -> Answer<'_, Vec<Account>> {
@@ -539,11 +545,11 @@ impl Backend for Sqlite {
     }
 
     fn set_enabled(&self, name: String, enabled: Enabled) -> Answer<'_, Option<Account>> {
-        self.write_beside(move |writer| account::set_enabled(writer.db, &name, enabled))
+        self.write(move |writer| account::set_enabled(writer.db, &name, enabled))
     }
 
     fn renew_secret(&self, name: String, secret: [u8; 32]) -> Answer<'_, Option<Account>> {
-        self.write_beside(move |writer| account::renew_secret(writer.db, &name, secret))
+        self.write(move |writer| account::renew_secret(writer.db, &name, secret))
     }
 
     fn issue_token(
@@ -553,9 +559,7 @@ impl Backend for Sqlite {
         now: At,
         expires: At,
     ) -> Answer<'_, bool> {
-        self.write_beside(move |writer| {
-            account::issue_token(writer.db, &account, token, now, expires)
-        })
+        self.write(move |writer| account::issue_token(writer.db, &account, token, now, expires))
     }
 
     fn grant(&self, token: TokenHash, now: At) -> Answer<'_, Option<Grant>> {
@@ -580,7 +584,7 @@ impl Backend for Sqlite {
     }
 
     fn link_secret(&self, fresh: [u8; 32]) -> Answer<'_, [u8; 32]> {
-        self.write_beside(move |writer| account::link_secret(writer.db, fresh))
+        self.write(move |writer| account::link_secret(writer.db, fresh))
     }
 
     fn keep_recording(&self, recording: KeptRecording) -> Answer<'_, KeepRecording> {
@@ -604,17 +608,17 @@ impl Backend for Sqlite {
     }
 
     fn examine(&self, after: i64, n_max: usize) -> Answer<'_, Vec<Examined>> {
-        let segments = Arc::clone(&self.segments);
+        let segments = Arc::clone(&self.files.segments);
         self.read_settled(move |db| examine::examine(db, &segments, after, n_max))
     }
 
     fn integrity(&self) -> Answer<'_, Vec<String>> {
-        let segments = Arc::clone(&self.segments);
+        let segments = Arc::clone(&self.files.segments);
         self.read_settled(move |db| examine::integrity(db, &segments))
     }
 
     fn set_presence(&self, rep: RepId, now: At, expires: At) -> Answer<'_, ()> {
-        self.write_beside(move |writer| presence::set(writer, &rep, now, expires))
+        self.write(move |writer| presence::set(writer, &rep, now, expires))
     }
 
     fn presences(&self, now: At) -> Answer<'_, Vec<Presence>> {
@@ -644,11 +648,11 @@ impl Backend for Sqlite {
     }
 
     fn put_note(&self, source: String, name: String, value: Option<Vec<u8>>) -> Answer<'_, ()> {
-        self.write_beside(move |writer| source::put_note(writer, &source, &name, value.as_deref()))
+        self.write(move |writer| source::put_note(writer, &source, &name, value.as_deref()))
     }
 
     fn bury(&self, letter: DeadLetter) -> Answer<'_, ()> {
-        self.write_beside(move |writer| source::bury(writer, &letter))
+        self.write(move |writer| source::bury(writer, &letter))
     }
 
     fn dead_letters(

@@ -108,6 +108,7 @@ pub(super) fn append(
     now: At,
 ) -> Result<(Verdict, Append), StoreError> {
     writer.n_beside_tokens += 1;
+    let mark = writer.known.ids.mark();
     let mut appended = Appended {
         fresh: 0,
         repeated: 0,
@@ -136,10 +137,8 @@ pub(super) fn append(
             })
             .collect();
         let change = writer.next_change();
-        let inbox = &mut writer.known.inbox;
-        inbox
-            .put(writer.db, change, now, &parts)
-            .map_err(refused_or_corrupt)?;
+        let ids = writer.known.ids.since(mark);
+        writer.known.inbox.put(change, now, ids, &parts);
     }
     appended.change = writer.change as u64;
     Ok((Verdict::Keep, Append::Done(appended)))

@@ -1,5 +1,7 @@
 //! What SQLite's errors mean to a caller.
 
+use std::io;
+
 use rusqlite::ErrorCode;
 
 use crate::StoreError;
@@ -78,6 +80,19 @@ fn sentence(code: Option<ErrorCode>) -> String {
         _ => "the database reports an error",
     };
     sentence.into()
+}
+
+/// A failure of a file as one of the database beside it: it ends the transaction in the same way.
+pub(super) fn as_sqlite(file: &str, error: &io::Error) -> rusqlite::Error {
+    let code = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => rusqlite::ffi::SQLITE_FULL,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            rusqlite::ffi::SQLITE_READONLY
+        }
+        _ => rusqlite::ffi::SQLITE_IOERR,
+    };
+    let what = format!("{file}: {error}");
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
 /// For calls whose transaction is surely undone, or that only read.

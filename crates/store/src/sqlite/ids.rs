@@ -23,7 +23,7 @@ use runs::Runs;
 /// Ids in memory from which on they are written as a run.
 const UNSORTED_IDS_MAX: usize = if cfg!(test) { 1 << 10 } else { 64 << 10 };
 /// Bytes of an id in a row.
-const ID_BYTES: usize = 16;
+pub(super) const ID_BYTES: usize = 16;
 /// Bytes of an id in a row of the formats before the fourth.
 const OLD_ID_BYTES: usize = 32;
 
@@ -53,7 +53,7 @@ impl Key {
 
 /// A key, and the digest of its event in the low bits: as it is kept, and in order of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Id(u128);
+pub(super) struct Id(u128);
 
 impl Id {
     fn new(key: Key, digest: u32) -> Id {
@@ -61,8 +61,12 @@ impl Id {
     }
 
     /// As it is kept.
-    fn read(bytes: [u8; ID_BYTES]) -> Id {
+    pub(super) fn read(bytes: [u8; ID_BYTES]) -> Id {
         Id(u128::from_be_bytes(bytes))
+    }
+
+    pub(super) fn bytes(self) -> [u8; ID_BYTES] {
+        self.0.to_be_bytes()
     }
 
     fn key(self) -> Key {
@@ -76,7 +80,7 @@ impl Id {
 
 /// Ids one behind the other.
 fn bytes_of(ids: &[Id]) -> Vec<u8> {
-    ids.iter().flat_map(|id| id.0.to_be_bytes()).collect()
+    ids.iter().flat_map(|id| id.bytes()).collect()
 }
 
 /// The ids of a row: at least one, and nothing behind the last.
@@ -95,7 +99,7 @@ pub(super) struct Ids {
     runs: Runs,
     /// The commit up to which rows have been read; none before the first transaction.
     read_to: Option<i64>,
-    /// Ids of the open transaction, in order.
+    /// Those that no table has yet, in order.
     fresh: Vec<Id>,
 }
 
@@ -107,7 +111,6 @@ impl Ids {
 
     /// Brings memory up to date at the start of a transaction that begins at this commit.
     pub(super) fn begin(&mut self, db: &Connection, change: i64) -> rusqlite::Result<()> {
-        self.fresh.clear();
         if self.read_to == Some(change) {
             return Ok(());
         }
@@ -131,9 +134,22 @@ impl Ids {
         Ok(())
     }
 
-    /// How many ids the open transaction has added: what [`Ids::undo`] goes back to.
+    /// How many ids have been added: what [`Ids::undo`] goes back to.
     pub(super) fn mark(&self) -> usize {
         self.fresh.len()
+    }
+
+    /// The ids that were added since the mark.
+    pub(super) fn since(&self, mark: usize) -> &[Id] {
+        &self.fresh[mark..]
+    }
+
+    /// Takes in ids that were acknowledged and are in no table yet.
+    pub(super) fn add(&mut self, ids: impl Iterator<Item = Id>) {
+        for id in ids {
+            self.unsorted.insert(id.key(), id.digest());
+            self.fresh.push(id);
+        }
     }
 
     /// Forgets the ids that were added since the mark.
@@ -163,7 +179,7 @@ impl Ids {
         Ok(None)
     }
 
-    /// Writes the ids of the transaction, as those of this commit. Runs are only changed by a commit
+    /// Writes the ids that no table has, as those of this commit. Runs are only changed by a commit
     /// that has some, so that other processes notice.
     pub(super) fn finish(&mut self, db: &Connection, change: i64) -> rusqlite::Result<()> {
         self.read_to = Some(change);
@@ -181,7 +197,9 @@ impl Ids {
             db.prepare_cached("DELETE FROM id_recent")?.execute([])?;
             db.prepare_cached("DELETE FROM event_id_run")?.execute([])?;
         }
-        self.runs.tend(db, self.fresh.len())
+        let n_fresh = self.fresh.len();
+        self.fresh.clear();
+        self.runs.tend(db, n_fresh)
     }
 }
 

@@ -1,20 +1,23 @@
 //! Batches that were acknowledged and are not yet part of their sessions.
 //!
-//! A commit of events writes one row, whatever sessions they belong to. Settling puts what came of
-//! many commits into the sessions: one that grew twenty times gets one row of events and one new
-//! state. Reports see settled sessions only, so whoever asks waits until what came before is settled.
+//! A commit of events writes one record into the log, whatever sessions they belong to, and nothing
+//! into the database. Settling puts what came of many commits into the sessions: one that grew twenty
+//! times gets one row of events and one new state. Reports see settled sessions only, so whoever asks
+//! waits until what came before is settled.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
-use super::error::{corrupt_text, refused_or_corrupt};
+use super::error::{Doing, GroupError, corrupt_text, refused_or_corrupt};
+use super::ids::{ID_BYTES, Id, Ids};
+use super::log::{self, Damaged, Era, HEAD_BYTES, Log, Record};
 use super::row::row;
 use super::settle::{Growth, settle_one};
-use super::{Writer, upkeep};
+use super::writer::{Known, Writer};
 use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
@@ -23,10 +26,16 @@ pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
 /// Sessions whose size is remembered.
 const SIZES_MAX: usize = if cfg!(test) { 64 } else { 64 << 10 };
-/// Bytes before each session's part of a row.
+/// Bytes before each batch of a record: when it came, in milliseconds, how many ids it has, and how
+/// many bytes follow them. Little-endian.
+const BATCH_HEAD_BYTES: usize = 16;
+/// Bytes before each session's part of a batch: lengths of its lsid, number of its events, bytes of
+/// them.
 const PART_HEAD_BYTES: usize = 12;
+/// Memory for a record that is kept from one commit to the next.
+const RECORD_BYTES_KEPT: usize = 1 << 20;
 
-/// What is in the inbox, by session; what is in memory can be read again from the table.
+/// What is in the inbox, by session; what is in memory can be read again from the log.
 #[derive(Default)]
 pub(super) struct Inbox {
     growing: HashMap<Lsid, Growth, RandomState>,
@@ -34,10 +43,13 @@ pub(super) struct Inbox {
     order: Vec<Lsid>,
     sizes: HashMap<Lsid, Size, RandomState>,
     n_bytes: usize,
-    /// The first commit that is not settled.
-    first: Option<i64>,
-    /// The commit up to which memory is right; none before the first transaction.
-    read_to: Option<i64>,
+    /// The last commit that is not settled.
+    last: Option<i64>,
+    /// The record of the open transaction, and the first commit that is in it.
+    record: Vec<u8>,
+    record_first: i64,
+    /// The era in which memory is right; none before the first transaction.
+    era: Option<Era>,
 }
 
 /// What decides whether a session takes more events.
@@ -56,26 +68,20 @@ pub(super) struct Part<'a> {
     pub(super) summary: &'a Summary,
 }
 
-/// The last commit, and the last one that is settled.
-pub(super) fn moment(db: &Connection) -> rusqlite::Result<(i64, i64)> {
-    let change = upkeep::counter(db, "change")?;
-    Ok((change, first(db)?.map_or(change, |first| first - 1)))
-}
-
-/// The first commit that is not settled.
-pub(super) fn first(db: &Connection) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached("SELECT min(change) FROM inbox")?
-        .query_row([], |row| row.get(0))
-}
-
 impl Inbox {
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.last.is_none()
+    }
+
+    /// The last commit that is not settled.
+    pub(super) fn last(&self) -> Option<i64> {
+        self.last
     }
 
     /// Whether what waits should wait no longer.
-    pub(super) fn is_due(&self) -> bool {
-        INBOX_BYTES_MAX <= self.n_bytes
+    pub(super) fn is_due(&self, log: &Log) -> bool {
+        let n_bytes = self.record.len().saturating_sub(HEAD_BYTES);
+        INBOX_BYTES_MAX <= self.n_bytes || !log.has_room(n_bytes)
     }
 
     #[cfg(test)]
@@ -83,9 +89,32 @@ impl Inbox {
         self.sizes.len()
     }
 
-    /// Notes that memory is right up to this commit.
-    pub(super) fn finish(&mut self, change: i64) {
-        self.read_to = Some(change);
+    /// Whether memory is right in this era.
+    pub(super) fn is_of(&self, era: Era) -> bool {
+        self.era == Some(era)
+    }
+
+    /// Notes that with the commit everything is in the database, and an era begins.
+    pub(super) fn finish(&mut self, era: Era) {
+        self.era = Some(era);
+    }
+
+    /// Writes the batches of the open transaction into the log, if there are any.
+    pub(super) fn write(&mut self, log: &mut Log) -> Result<(), GroupError> {
+        let (Some(era), false) = (self.era, self.record.is_empty()) else {
+            return Ok(());
+        };
+        log.write(era, self.record_first, &mut self.record)
+            .map_err(|error| GroupError::new(error, Doing::Work))?;
+        log.sync()
+            .map_err(|error| GroupError::new(error, Doing::Commit))?;
+        self.forget_record();
+        Ok(())
+    }
+
+    fn forget_record(&mut self) {
+        self.record.clear();
+        self.record.shrink_to(RECORD_BYTES_KEPT);
     }
 
     /// The size of a session.
@@ -116,25 +145,28 @@ impl Inbox {
     }
 
     /// Keeps a batch as this commit.
-    pub(super) fn put(
-        &mut self,
-        db: &Connection,
-        change: i64,
-        now: At,
-        parts: &[Part<'_>],
-    ) -> rusqlite::Result<()> {
-        let mut bytes = Vec::with_capacity(parts.iter().map(Part::len).sum());
-        parts.iter().for_each(|part| part.write(&mut bytes));
-        db.prepare_cached("INSERT INTO inbox VALUES (?1, ?2, ?3)")?
-            .execute(params![change, now.millis(), bytes])?;
+    pub(super) fn put(&mut self, change: i64, now: At, ids: &[Id], parts: &[Part<'_>]) {
+        if self.record.is_empty() {
+            self.record.resize(HEAD_BYTES, 0);
+            self.record_first = change;
+        }
+        let record = &mut self.record;
+        let n_bytes: usize = parts.iter().map(Part::len).sum();
+        record.reserve(BATCH_HEAD_BYTES + ids.len() * ID_BYTES + n_bytes);
+        record.extend_from_slice(&now.millis().to_le_bytes());
+        // Batches have limits far below four gigabytes.
+        record.extend_from_slice(&(ids.len() as u32).to_le_bytes());
+        record.extend_from_slice(&(n_bytes as u32).to_le_bytes());
+        ids.iter()
+            .for_each(|id| record.extend_from_slice(&id.bytes()));
+        parts.iter().for_each(|part| part.write(record));
         for part in parts {
             self.grow(change, now, part);
         }
-        Ok(())
     }
 
     fn grow(&mut self, change: i64, now: At, part: &Part<'_>) {
-        self.first.get_or_insert(change);
+        self.last = Some(change);
         self.n_bytes += part.bytes.len();
         if let Some(size) = self.sizes.get_mut(part.lsid) {
             size.n_events += u64::from(part.n_events);
@@ -150,31 +182,81 @@ impl Inbox {
     }
 }
 
-/// Brings memory up to date at the start of a transaction that begins at this commit. Where somebody
-/// else has written, what is in the table is settled: no size is known any more.
-pub(super) fn begin(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
-    let first = first(writer.db)?;
-    let inbox = &mut writer.known.inbox;
-    if inbox.read_to == Some(writer.change) && inbox.first == first {
+/// Brings memory up to date at the start of a transaction that begins in this era, if it is not. What
+/// is found in the log is settled: no size is known any more.
+pub(super) fn begin(writer: &mut Writer<'_>, era: Era) -> rusqlite::Result<()> {
+    let Known {
+        inbox, ids, log, ..
+    } = &mut *writer.known;
+    if inbox.era.is_some() {
         // Batches that bring nothing new leave nothing to settle, and sizes all the same.
         inbox.forget_sizes();
         return Ok(());
     }
-    *inbox = Inbox::default();
-    let mut select =
-        (writer.db).prepare_cached("SELECT change, at, bytes FROM inbox ORDER BY change")?;
+    log.rewind();
+    let n_settled = writer.change;
+    let bytes = log.read()?;
+    let records = log::records(&bytes, era).map_err(|Damaged| damaged())?;
+    for record in records {
+        if record.first != inbox.last.unwrap_or(n_settled) + 1 {
+            return Err(damaged());
+        }
+        read_record(inbox, ids, &record).ok_or_else(damaged)?;
+    }
+    writer.change = inbox.last.unwrap_or(n_settled);
+    if inbox.is_empty() {
+        read_table(writer.db, inbox)?;
+    }
+    inbox.era = Some(era);
+    settle(writer)
+}
+
+fn damaged() -> rusqlite::Error {
+    corrupt_text(log::FILE)
+}
+
+/// Takes over what formats 4 and 5 kept in a table, where the database counts it already.
+fn read_table(db: &Connection, inbox: &mut Inbox) -> rusqlite::Result<()> {
+    let mut select = db.prepare("SELECT change, at, bytes FROM inbox ORDER BY change")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let now = At::from_millis(row.get(1)?).map_err(|_| corrupt_text("at"))?;
         read_parts(inbox, row.get(0)?, now, row.get_ref(2)?.as_blob()?)
             .ok_or_else(|| corrupt_text("bytes"))?;
     }
-    drop(rows);
-    drop(select);
-    settle(writer)
+    if !inbox.is_empty() {
+        db.execute("DELETE FROM inbox", [])?;
+    }
+    Ok(())
 }
 
-/// Takes the parts of a row in; none when they are not what was written.
+/// Whether events of an older format are not settled.
+pub(super) fn has_table(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM inbox)", [], |row| row.get(0))
+}
+
+/// Takes in the batches of a record; none when they are not what was written.
+fn read_record(inbox: &mut Inbox, ids: &mut Ids, record: &Record<'_>) -> Option<()> {
+    let (mut change, mut bytes) = (record.first, record.bytes);
+    while !bytes.is_empty() {
+        let (head, rest) = bytes.split_first_chunk::<BATCH_HEAD_BYTES>()?;
+        let (now, lens) = head.split_first_chunk::<8>()?;
+        let [n_ids, n_bytes] = *lens.as_chunks::<4>().0 else {
+            return None;
+        };
+        let ids_len = (u32::from_le_bytes(n_ids) as usize).checked_mul(ID_BYTES)?;
+        let (ids_of_it, rest) = rest.split_at_checked(ids_len)?;
+        let (parts, rest) = rest.split_at_checked(u32::from_le_bytes(n_bytes) as usize)?;
+        bytes = rest;
+        let now = At::from_millis(i64::from_le_bytes(*now)).ok()?;
+        read_parts(inbox, change, now, parts)?;
+        ids.add(ids_of_it.as_chunks().0.iter().map(|id| Id::read(*id)));
+        change += 1;
+    }
+    Some(())
+}
+
+/// Takes the parts of a batch in; none when they are not what was written.
 fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Option<()> {
     if bytes.is_empty() {
         return None;
@@ -212,16 +294,17 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     if inbox.is_empty() {
         return Ok(());
     }
+    writer.has_written = true;
     let order = std::mem::take(&mut inbox.order);
     let mut growing = std::mem::take(&mut inbox.growing);
-    (inbox.n_bytes, inbox.first) = (0, None);
+    (inbox.n_bytes, inbox.last) = (0, None);
+    inbox.forget_record();
     inbox.forget_sizes();
     for lsid in order {
         if let Some(growth) = growing.remove(&lsid) {
             settle_one(writer, &lsid, growth)?;
         }
     }
-    writer.db.prepare_cached("DELETE FROM inbox")?.execute([])?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ const FORMATS: &[&str] = &[
     include_str!("format3.sql"),
     include_str!("format4.sql"),
     include_str!("format5.sql"),
+    include_str!("format6.sql"),
 ];
 
 /// The file's name in the data directory.

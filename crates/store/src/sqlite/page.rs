@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{corrupt, refused_or_corrupt, unreadable};
 use super::events::events_of;
+use super::log::Era;
 use super::pick::{kind, known_name, name};
 use super::segment::Segments;
 use super::upkeep::counter;
-use super::{body, inbox, recording, shelf};
+use super::{Files, body, recording, shelf};
 use crate::codec::Facts;
 use crate::reading::{Key, Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
@@ -19,10 +20,13 @@ use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, Sto
 /// none, and has not begun still.
 pub(super) fn page(
     db: &Connection,
-    segments: &Segments,
+    files: &Files,
     mut reading: Reading,
     scan: &mut dyn Scan,
 ) -> Result<Reading, StoreError> {
+    // Asked before the transaction is opened.
+    let logged = (!reading.has_begun()).then(|| files.log.era()).flatten();
+    let segments = &files.segments;
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
     if let Some(bound) = reading.bound {
         let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
@@ -31,14 +35,13 @@ pub(super) fn page(
         }
     }
     if !reading.has_begun() {
-        let (change, settled) = inbox::moment(db).map_err(refused_or_corrupt)?;
-        let (change, settled) = (Change(change as u64), Change(settled as u64));
+        let (change, era) = moment(db).map_err(refused_or_corrupt)?;
         // An earlier moment waits for nothing that came after it.
-        let asked_for = reading.bound.map_or(change, |bound| bound.min(change));
-        if settled < *reading.wanted.get_or_insert(asked_for) {
+        let is_earlier = reading.bound.is_some_and(|bound| bound <= change);
+        if logged == Some(era) && !reading.is_settled && !is_earlier {
             return Ok(reading);
         }
-        reading.bound.get_or_insert(settled);
+        reading.bound.get_or_insert(change);
         reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
     }
     let Some(bound) = reading.bound else {
@@ -63,6 +66,12 @@ pub(super) fn page(
     Ok(reading)
 }
 
+/// The last commit in the database, and its era.
+fn moment(db: &Connection) -> rusqlite::Result<(Change, Era)> {
+    let change = counter(db, "change")?;
+    Ok((Change(change as u64), Era(counter(db, "era")?)))
+}
+
 /// The longest sealed bytes that are read on the spot.
 pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
@@ -71,7 +80,7 @@ pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 /// shown nothing.
 pub(super) fn on_the_spot(
     db: &Connection,
-    segments: &Segments,
+    files: &Files,
     reading: &mut Reading,
     scan: &mut dyn Scan,
 ) -> Result<bool, StoreError> {
@@ -81,8 +90,9 @@ pub(super) fn on_the_spot(
     let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
         return Ok(false);
     };
+    let logged = files.log.era();
     // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
-    let Ok((bound, is_settled, place, row)) = spot(db, lsid) else {
+    let Ok((bound, era, place, row)) = spot(db, lsid) else {
         return Ok(false);
     };
     let shows = match (place, &row) {
@@ -90,12 +100,12 @@ pub(super) fn on_the_spot(
         (Some(_), None) => false,
         (None, _) => true,
     };
-    if !shows || !is_settled {
+    if !shows || logged == Some(era) {
         return Ok(false);
     }
     if let Some(row) = row {
         let shown = [row];
-        body::read_each(segments, &shown, |_, body| {
+        body::read_each(&files.segments, &shown, |_, body| {
             let flow = scan.session(Found::sealed(body, &shown[0]))?;
             Ok(flow == Flow::More)
         })?;
@@ -107,21 +117,20 @@ pub(super) fn on_the_spot(
     Ok(true)
 }
 
-/// The last commit; whether it is settled; the session's place, if there is one; its row, if it is
-/// sealed.
-type Spot = (i64, bool, Option<i64>, Option<body::Row>);
+/// The last commit in the database, and its era; the session's place, if there is one; its row, if it
+/// is sealed.
+type Spot = (i64, Era, Option<i64>, Option<body::Row>);
 
 fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<Spot> {
     db.prepare_cached(
-        "SELECT s.place, b.change, b.names, b.segment, b.at, b.len, c.value, \
-         NOT EXISTS (SELECT 1 FROM inbox) FROM counter c \
-         LEFT JOIN session s ON s.lsid = ?1 LEFT JOIN body b ON b.place = s.place \
-         WHERE c.name = 'change'",
+        "SELECT s.place, b.change, b.names, b.segment, b.at, b.len, c.value, e.value \
+         FROM counter c JOIN counter e LEFT JOIN session s ON s.lsid = ?1 \
+         LEFT JOIN body b ON b.place = s.place WHERE c.name = 'change' AND e.name = 'era'",
     )?
     .query_row([lsid.as_str()], |row| {
         let is_sealed = row.get_ref(1)? != rusqlite::types::ValueRef::Null;
         let sealed = is_sealed.then(|| body::Row::of(row)).transpose()?;
-        Ok((row.get(6)?, row.get(7)?, row.get(0)?, sealed))
+        Ok((row.get(6)?, Era(row.get(7)?), row.get(0)?, sealed))
     })
 }
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::error::as_sqlite;
 use crate::StoreError;
 
 /// Bytes after which a file is full; the last transaction may go beyond.
@@ -210,7 +211,7 @@ impl Tail {
         own.file
             .write_all_at(&self.pending, own.len)
             .and_then(|()| own.file.sync_data())
-            .map_err(|error| as_sqlite(&error))?;
+            .map_err(|error| as_sqlite("a segment file", &error))?;
         own.len += self.pending.len() as u64;
         db.prepare_cached("UPDATE segment SET len = ?2, live = live + ?3 WHERE id = ?1")?
             .execute(params![
@@ -269,7 +270,7 @@ impl Own {
             File::open(&segments.directory)?.sync_all()?;
             Ok(file)
         };
-        let file = create().map_err(|error| as_sqlite(&error))?;
+        let file = create().map_err(|error| as_sqlite("a segment file", &error))?;
         Ok(Own {
             segment,
             file,
@@ -283,19 +284,6 @@ pub(super) fn forget(db: &Connection, slot: Slot) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE segment SET live = live - ?2 WHERE id = ?1")?
         .execute(params![slot.segment, slot.len as i64])?;
     Ok(())
-}
-
-/// A failure of a file as one of the database beside it: it ends the transaction in the same way.
-fn as_sqlite(error: &io::Error) -> rusqlite::Error {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => rusqlite::ffi::SQLITE_FULL,
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            rusqlite::ffi::SQLITE_READONLY
-        }
-        _ => rusqlite::ffi::SQLITE_IOERR,
-    };
-    let what = format!("a segment file: {error}");
-    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
 /// How long a file stays that nothing points into: longer than any transaction of a reader, and than
@@ -366,7 +354,7 @@ pub(super) fn sweep(db: &Connection, segments: &Segments, now: i64) -> rusqlite:
         // The file first: a row without a file is looked at again, a file without a row never is.
         segments
             .delete(*segment)
-            .map_err(|error| as_sqlite(&error))?;
+            .map_err(|error| as_sqlite("a segment file", &error))?;
         db.prepare_cached("DELETE FROM segment WHERE id = ?1")?
             .execute([segment])?;
     }

@@ -62,7 +62,7 @@ fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
     drop(db);
     assert_eq!(
         refusal(directory.path()),
-        "the archive has format 99, and this Debrief knows formats up to 5: use the newer Debrief \
+        "the archive has format 99, and this Debrief knows formats up to 6: use the newer Debrief \
          that wrote it"
     );
     let db = Connection::open(&file).unwrap();
@@ -298,12 +298,17 @@ async fn a_token_stays_remembered_over_our_own_events_and_nothing_else() {
     for lsid in ["a", "b", "c"] {
         ours.append(AccountId(1), events(lsid), now).await.unwrap();
         assert!(is_remembered(), "{lsid}");
+        ours.last_change().await.unwrap();
+        assert!(is_remembered(), "{lsid} is settled");
     }
     append(&other_process, events("d")).await;
+    other_process.last_change().await.unwrap();
     assert!(!is_remembered(), "what another process does is not known");
     assert!(ours.grant(token, now).await.unwrap().is_some());
     append(&other_process, events("e")).await;
+    other_process.last_change().await.unwrap();
     ours.append(AccountId(1), events("f"), now).await.unwrap();
+    ours.last_change().await.unwrap();
     assert!(!is_remembered(), "nor is it when our own events follow");
     assert!(ours.grant(token, now).await.unwrap().is_some());
     ours.renew_secret("a".into(), [2; 32]).await.unwrap();

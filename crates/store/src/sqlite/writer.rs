@@ -1,13 +1,15 @@
 //! The one thread that writes: it takes whatever waits, runs it in one transaction with a savepoint
-//! per call, and acknowledges after the commit is on disk.
+//! per call, and acknowledges after the commit is on disk. A commit of nothing but events is a record
+//! in the log; any other one settles, and is a commit of the database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::error::{Doing, GroupError};
+use super::error::{Doing, GroupError, refused_or_corrupt};
+use super::log::{Era, Log};
 use super::segment::{Kind, Segments, Tail};
 use super::{Accesses, grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
@@ -18,13 +20,13 @@ const GROUP_CALLS_MAX: usize = 512;
 /// How long a commit waits for callers who shared the one before, or came while it was made: to wait
 /// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
 const GATHER_WAIT: Duration = Duration::from_micros(250);
-/// The longest time an entry of the access log waits for its commit.
-const ACCESS_FLUSH: Duration = Duration::from_secs(1);
+/// The longest time that entries of the access log, and events that nobody asks for, wait for a commit
+/// of the database.
+const DATABASE_WAIT: Duration = Duration::from_secs(1);
 
 /// A call that waits for the writer.
 pub(super) struct WriteCall {
-    /// Whether it must find sessions as everything acknowledged before has made them.
-    pub(super) needs: Needs,
+    pub(super) writes: Writes,
     pub(super) run: Work,
 }
 
@@ -32,13 +34,13 @@ pub(super) struct WriteCall {
 /// Without a transaction it only learns why there is none.
 pub(super) type Work = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Acknowledge + Send>;
 
-/// What a call finds in the archive.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Needs {
-    /// Sessions as everything that was acknowledged before has made them.
-    Settled,
-    /// It does not look at sessions.
-    Nothing,
+/// Where a call puts what it has to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Into the database, where it finds sessions as everything acknowledged before has made them.
+    Database,
+    /// Into the inbox, and nowhere else.
+    Inbox,
 }
 
 /// Tells the caller, once the outcome of the commit is known.
@@ -61,6 +63,8 @@ pub(super) struct Writer<'c> {
     pub(super) lseq: i64,
     /// Calls so far that change nothing a token depends on.
     pub(super) n_beside_tokens: usize,
+    /// Whether anything was written into the database.
+    pub(super) has_written: bool,
     pub(super) known: &'c mut Known,
 }
 
@@ -73,6 +77,8 @@ pub(super) struct Known {
     pub(super) ids: ids::Ids,
     /// Events that are not yet part of their sessions.
     pub(super) inbox: inbox::Inbox,
+    /// Where batches of events are written down.
+    pub(super) log: Log,
     /// Where sealed bytes are added.
     pub(super) sealed: Tail,
     /// Where groups of events are added.
@@ -82,11 +88,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(segments: &Arc<Segments>) -> Known {
+    pub(super) fn new(log: Log, segments: &Arc<Segments>) -> Known {
         Known {
             names: pick::Names::default(),
             ids: ids::Ids::default(),
             inbox: inbox::Inbox::default(),
+            log,
             sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
             groups: Tail::new(Kind::Events, Arc::clone(segments)),
             n_expected: 0,
@@ -128,44 +135,99 @@ impl Drop for AbortOnPanic {
 
 /// What the thread works with.
 pub(super) struct WriterThread {
-    pub(super) db: Connection,
-    pub(super) calls: Receiver<WriteCall>,
-    pub(super) accesses: Arc<Accesses>,
-    pub(super) grants: Arc<grants::Grants>,
-    pub(super) known: Known,
+    db: Connection,
+    calls: Receiver<WriteCall>,
+    accesses: Arc<Accesses>,
+    grants: Arc<grants::Grants>,
+    known: Known,
+    /// Since when something may be waiting for a commit of the database.
+    since: Instant,
 }
 
 impl WriterThread {
+    pub(super) fn new(
+        db: Connection,
+        calls: Receiver<WriteCall>,
+        accesses: &Arc<Accesses>,
+        grants: &Arc<grants::Grants>,
+        known: Known,
+    ) -> WriterThread {
+        WriterThread {
+            db,
+            calls,
+            accesses: Arc::clone(accesses),
+            grants: Arc::clone(grants),
+            known,
+            since: Instant::now(),
+        }
+    }
+
     /// One group of calls, one commit, until no caller is left.
     pub(super) fn run(mut self) {
         let _ends = AbortOnPanic;
         loop {
             let wait = if self.known.inbox.is_empty() {
-                ACCESS_FLUSH
+                DATABASE_WAIT
             } else {
                 inbox::INBOX_IDLE
             };
             match self.calls.recv_timeout(wait) {
-                Waited::Got(first) => self.write(Some(first)),
+                // Whoever has called is told.
+                Waited::Got(first) => drop(self.write(Some(first))),
                 Waited::Timeout => self.write_what_waits(),
-                Waited::Closed => return self.write_what_waits(),
+                Waited::Closed => {
+                    self.write_what_waits();
+                    return self.cut_log();
+                }
             }
         }
     }
 
+    fn anything_waits(&self) -> bool {
+        self.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty()
+    }
+
     /// Writes what nobody waits for.
     fn write_what_waits(&mut self) {
-        if self.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty() {
-            self.write(None);
+        if self.anything_waits() {
+            // It waits on when this fails.
+            let _ = self.write(None);
         }
     }
 
+    /// Puts into its sessions what a crash or an older format left behind. What is in the log may wait
+    /// when this fails for now, for readers ask for it.
+    pub(super) fn recover(&mut self) -> Result<(), StoreError> {
+        let recovered = self.write(None);
+        if inbox::has_table(&self.db).map_err(refused_or_corrupt)? {
+            return recovered;
+        }
+        Ok(())
+    }
+
+    /// At a clean end: an empty log takes no room.
+    fn cut_log(&mut self) {
+        // Nobody else writes meanwhile, and what others have left in it is found.
+        if let Ok((_, _, writer)) = begin(&self.db, &mut self.known, &self.grants)
+            && !writer.has_written
+            && writer.known.inbox.is_empty()
+        {
+            writer.known.log.cut();
+        }
+        let _ = self.db.execute_batch("ROLLBACK");
+    }
+
     /// One commit. Without a first call it settles the inbox.
-    fn write(&mut self, first: Option<WriteCall>) {
+    fn write(&mut self, first: Option<WriteCall>) -> Result<(), StoreError> {
+        if !self.anything_waits() {
+            self.since = Instant::now();
+        }
         let mut acknowledgements = Vec::new();
         let result = self.commit(first, &mut acknowledgements);
         match &result {
-            Ok(before) => {
+            Ok(Committed::Log) => {}
+            Ok(Committed::Database { before }) => {
+                self.since = Instant::now();
                 self.accesses.forget_written();
                 self.grants.carry(*before);
             }
@@ -186,14 +248,14 @@ impl WriterThread {
             };
             (acknowledge.tell)(outcome);
         }
+        result.map(|_| ()).map_err(|error| error.for_each())
     }
 
-    /// Gives the archive's state before the commit, if that left alone what tokens depend on.
     fn commit(
         &mut self,
         first: Option<WriteCall>,
         acknowledgements: &mut Vec<Acknowledge>,
-    ) -> Result<Option<grants::Stamp>, GroupError> {
+    ) -> Result<Committed, GroupError> {
         let (db, calls) = (&self.db, &self.calls);
         let (before, counters, mut writer) = match begin(db, &mut self.known, &self.grants) {
             Ok(begun) => begun,
@@ -218,22 +280,40 @@ impl WriterThread {
             run_call(&mut writer, call, acknowledgements)?;
             next = gathering.next(acknowledgements.len());
         }
-        if is_idle || writer.known.inbox.is_due() {
-            inbox::settle(&mut writer).map_err(work)?;
+        let Known { inbox, log, .. } = &mut *writer.known;
+        let is_time = is_idle || inbox.is_due(log) || DATABASE_WAIT <= self.since.elapsed();
+        if !is_time && !writer.has_written {
+            inbox.write(log)?;
+            // The events are safe, and the database is as it was.
+            let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
+            return Ok(Committed::Log);
         }
+        inbox::settle(&mut writer).map_err(work)?;
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
         upkeep::write_accesses(db, &self.accesses).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         run(db, "COMMIT").map_err(|error| GroupError::new(error, Doing::Commit))?;
-        Ok(before.filter(|_| leaves_tokens))
+        writer.known.log.rewind();
+        Ok(Committed::Database {
+            before: before.filter(|_| leaves_tokens),
+        })
     }
+}
+
+/// What a commit went into.
+enum Committed {
+    Log,
+    Database {
+        /// The archive's state before the commit, if that left alone what tokens depend on.
+        before: Option<grants::Stamp>,
+    },
 }
 
 fn work(error: rusqlite::Error) -> GroupError {
     GroupError::new(error, Doing::Work)
 }
 
-/// The numbers given last, as the archive has them.
+/// The numbers given last, as the database has them.
 struct Counters {
     change: i64,
     lseq: i64,
@@ -250,17 +330,24 @@ fn begin<'c>(
         change: upkeep::counter(db, "change")?,
         lseq: upkeep::counter(db, "lseq")?,
     };
+    let era = Era(upkeep::counter(db, "era")?);
+    if !known.inbox.is_of(era) || known.log.has_more(era) {
+        // Somebody else has written, or this is the first transaction.
+        known.ids.clear();
+        known.inbox = inbox::Inbox::default();
+    }
     let Counters { change, lseq } = counters;
     known.ids.begin(db, change)?;
     let before = grants.stamp();
     let mut writer = Writer {
         db,
-        change,
+        change: known.inbox.last().unwrap_or(change),
         lseq,
         n_beside_tokens: 0,
+        has_written: false,
         known,
     };
-    inbox::begin(&mut writer)?;
+    inbox::begin(&mut writer, era)?;
     Ok((before, counters, writer))
 }
 
@@ -270,9 +357,14 @@ fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
     writer.known.ids.finish(db, writer.change)?;
     writer.known.sealed.finish(db)?;
     writer.known.groups.finish(db)?;
-    writer.known.inbox.finish(writer.change);
     if writer.change != before.change {
         upkeep::set_counter(db, "change", writer.change)?;
+        let era = db
+            .prepare_cached(
+                "UPDATE counter SET value = random() WHERE name = 'era' RETURNING value",
+            )?
+            .query_row([], |row| row.get(0))?;
+        writer.known.inbox.finish(Era(era));
     }
     if writer.lseq != before.lseq {
         upkeep::set_counter(db, "lseq", writer.lseq)?;
@@ -312,17 +404,23 @@ fn run_call(
     call: WriteCall,
     acknowledgements: &mut Vec<Acknowledge>,
 ) -> Result<(), GroupError> {
-    let settled = match call.needs {
-        Needs::Settled => inbox::settle(writer),
-        Needs::Nothing => Ok(()),
-    };
-    let begun = settled.and_then(|()| run(writer.db, "SAVEPOINT call"));
+    if call.writes == Writes::Inbox {
+        let (change, ids) = (writer.change, writer.known.ids.mark());
+        let acknowledge = (call.run)(Ok(writer));
+        if acknowledge.verdict == Verdict::Discard {
+            writer.change = change;
+            writer.known.ids.undo(ids);
+        }
+        acknowledgements.push(acknowledge);
+        return Ok(());
+    }
+    let begun = inbox::settle(writer).and_then(|()| run(writer.db, "SAVEPOINT call"));
     if let Err(error) = begun.map_err(work) {
         acknowledgements.push((call.run)(Err(error.for_each())));
         return Err(error);
     }
+    writer.has_written = true;
     let (change, lseq) = (writer.change, writer.lseq);
-    let ids = writer.known.ids.mark();
     let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
     let acknowledge = (call.run)(Ok(writer));
     let verdict = acknowledge.verdict;
@@ -330,7 +428,6 @@ fn run_call(
     if verdict == Verdict::Discard {
         (writer.change, writer.lseq) = (change, lseq);
         writer.known.names.clear();
-        writer.known.ids.undo(ids);
         writer.known.sealed.undo(sealed);
         writer.known.groups.undo(groups);
         run(writer.db, "ROLLBACK TO call").map_err(work)?;
@@ -353,7 +450,7 @@ mod tests {
             tell: Box::new(|_| {}),
         };
         WriteCall {
-            needs: Needs::Nothing,
+            writes: Writes::Inbox,
             run: Box::new(acknowledge),
         }
     }

@@ -26,7 +26,7 @@ fn db(directory: &Path) -> Connection {
 /// for meanwhile shares its commit.
 fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
     let (open, opened) = std::sync::mpsc::channel();
-    let gate = sqlite.write_beside(move |_| {
+    let gate = sqlite.write_into(Writes::Inbox, move |_| {
         let _ = opened.recv();
         Ok((Verdict::Keep, ()))
     });
@@ -34,15 +34,19 @@ fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
 }
 
 /// Runs SQL on the writer's connection, in its turn.
-fn sql<'a>(sqlite: &'a Sqlite, sql: &str) -> Answer<'a, ()> {
+fn sql<'a>(sqlite: &'a Sqlite, writes: Writes, sql: &str) -> Answer<'a, ()> {
     let sql = sql.to_owned();
-    sqlite.write_beside(move |writer| {
+    sqlite.write_into(writes, move |writer| {
         // Some pragmas answer with a row.
         let mut statement = writer.db.prepare(&sql).unwrap();
         let mut rows = statement.raw_query();
         while rows.next().map_err(refused_or_corrupt)?.is_some() {}
         Ok((Verdict::Keep, ()))
     })
+}
+
+fn era(db: &Connection) -> log::Era {
+    log::Era(upkeep::counter(db, "era").unwrap())
 }
 
 /// As much as a power cut leaves of an archive; none when there is nothing unsettled in it.
@@ -52,9 +56,10 @@ fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
     let lock = db(directory);
     lock.busy_timeout(BUSY_WAIT).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let first = inbox::first(&lock).unwrap();
-    for file in [open::FILE.to_owned(), format!("{}-wal", open::FILE)] {
-        std::fs::copy(directory.join(&file), copy.path().join(&file)).unwrap();
+    let is_logged = log::Log::open(directory).unwrap().has_more(era(&lock));
+    let wal = format!("{}-wal", open::FILE);
+    for file in [open::FILE, &wal, log::FILE] {
+        std::fs::copy(directory.join(file), copy.path().join(file)).unwrap();
     }
     std::fs::create_dir(copy.path().join("segments")).unwrap();
     for file in files(directory) {
@@ -62,7 +67,7 @@ fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
         std::fs::copy(&file, copy.path().join("segments").join(name)).unwrap();
     }
     lock.execute_batch("ROLLBACK").unwrap();
-    first.map(|_| copy)
+    is_logged.then_some(copy)
 }
 
 /// What a power cut leaves right after three sessions were acknowledged.
@@ -97,38 +102,141 @@ async fn what_was_acknowledged_and_not_settled_survives_a_power_cut() {
     }
 }
 
-#[tokio::test]
-async fn a_damaged_batch_is_named_and_never_a_shorter_report() {
-    for damage in [
-        "substr(bytes, 1, length(bytes) - 1)",
-        "x''",
-        "x'00'",
-        // One event, says its head, and there are four.
-        "CAST(substr(bytes, 1, 4) || x'01' || substr(bytes, 6) AS BLOB)",
-        "NULL",
-    ] {
-        let directory = three_unsettled().await;
-        let sql = format!(
-            "PRAGMA writable_schema = 1; \
-             UPDATE sqlite_schema SET sql = replace(sql, 'bytes BLOB NOT NULL', 'bytes BLOB') \
-             WHERE name = 'inbox'; PRAGMA writable_schema = RESET; UPDATE inbox SET bytes = {damage}"
-        );
-        db(directory.path()).execute_batch(&sql).unwrap();
-        let store = Store::open(directory.path()).unwrap();
+/// Nothing can be read or written: an error says that something is damaged.
+async fn assert_damaged(directory: &Path, what: &str) {
+    let store = Store::open(directory).unwrap();
+    for _ in 0..2 {
         let reading = Reading::new(started(), crate::Members::default());
-        let error = store.page(reading, Box::new(|_| Ok(Flow::More))).await;
-        let error = error.unwrap_err();
+        let page = store.page(reading, Box::new(|_| Ok(Flow::More))).await;
+        let error = page.unwrap_err();
         assert!(
             matches!(error, StoreError::Corrupt { .. }),
-            "{damage}: {error}"
+            "{what}: {error}"
         );
         let error = store.append(SENDER, vec![chat("x", "x")], at(0)).await;
         let error = error.unwrap_err();
         assert!(
             matches!(error, StoreError::Corrupt { .. }),
-            "{damage}: {error}"
+            "{what}: {error}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_named_and_never_a_shorter_report() {
+    for at in [0, 8, 16, 20, 24, log::HEAD_BYTES + 1] {
+        let directory = three_unsettled().await;
+        let path = directory.path().join(log::FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Nobody asks whether the log has something in it while its first bytes are as they were.
+        for page in [0, 4_096].into_iter().filter(|page| 8 <= page + at) {
+            let mut bytes = bytes.clone();
+            bytes[page + at] ^= 0x10;
+            std::fs::write(&path, bytes).unwrap();
+            assert_damaged(
+                directory.path(),
+                &format!("byte {at} of the page at {page}"),
+            )
+            .await;
+        }
+        bytes.truncate(4_096 + log::HEAD_BYTES);
+        std::fs::write(&path, &bytes).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let left = read(&store, started().which, Filter::All).await;
+        assert_eq!(left, ["a"], "what breaks off was never acknowledged");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_would_write_is_named() {
+    let record = |batch: &[u8]| [&[0; log::HEAD_BYTES], batch].concat();
+    let batch = |n_ids: u32, n_bytes: u32, rest: &[u8]| {
+        let lens = [n_ids.to_le_bytes(), n_bytes.to_le_bytes()].concat();
+        [&[0; 8], lens.as_slice(), rest].concat()
+    };
+    for (first, bytes) in [
+        (2, batch(0, 0, &[])),
+        (5, vec![0; 15]),
+        (5, batch(0, 0, &[])),
+        (5, batch(1, 0, &[0; 15])),
+        (5, batch(0, 2, &[0])),
+        (5, batch(u32::MAX, u32::MAX, &[])),
+        (5, batch(0, 12, &[0; 12])),
+        // One event, says its head, and there is none.
+        (5, batch(0, 13, b"\x01\0\0\0\x01\0\0\0\0\0\0\0a")),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        for lsid in ["a", "b", "c", "d"] {
+            append(&store, vec![chat(lsid, lsid)]).await;
+        }
+        drop(store);
+        let mut log = log::Log::open(directory.path()).unwrap();
+        let era = era(&db(directory.path()));
+        log.write(era, first, &mut record(&bytes)).unwrap();
+        assert_damaged(directory.path(), &format!("{first} {bytes:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_batch_of_the_fourth_format_is_named_when_it_is_opened() {
+    for damage in [
+        "substr(bytes, 1, length(bytes) - 1)",
+        "x''",
+        "x'00'",
+        // One event, says its head, and there are more.
+        "CAST(substr(bytes, 1, 4) || x'01' || substr(bytes, 6) AS BLOB)",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = db(directory.path());
+        let old = include_str!("../../../tests/format4.sql");
+        archive.execute_batch(old).unwrap();
+        let sql = format!("UPDATE inbox SET bytes = {damage}");
+        archive.execute_batch(&sql).unwrap();
+        drop(archive);
+        for _ in 0..2 {
+            let error = Store::open(directory.path()).err().unwrap();
+            assert!(
+                matches!(error, StoreError::Corrupt { .. }),
+                "{damage}: {error}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_into_the_log_goes_into_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let n_records = log::LOG_BYTES_MAX / 4_096;
+    let lsids: Vec<String> = (0..2 * n_records).map(|n| format!("s{n:03}")).collect();
+    for lsid in &lsids {
+        append(&store, vec![chat(lsid, lsid)]).await;
+    }
+    let len = |directory: &Path| directory.join(log::FILE).metadata().unwrap().len();
+    assert!(len(directory.path()) <= log::LOG_BYTES_MAX);
+    let mut found = read(&store, started().which, Filter::All).await;
+    found.sort();
+    assert_eq!(found, lsids);
+    drop(store);
+    assert_eq!(len(directory.path()), 0, "a clean end leaves nothing in it");
+}
+
+#[tokio::test]
+async fn events_that_nobody_asks_for_are_settled_while_others_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let archive = db(directory.path());
+    let began = std::time::Instant::now();
+    // Too few for the log, and too many for an idle moment.
+    for n in 0..60 {
+        append(&store, vec![chat(&n.to_string(), "a")]).await;
+        if 0 < upkeep::counter(&archive, "change").unwrap() {
+            return;
+        }
+        tokio::time::sleep(inbox::INBOX_IDLE / 2).await;
+    }
+    panic!("nothing is settled after {:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -164,7 +272,9 @@ async fn sizes_of_sessions_are_remembered_within_bounds() {
         }
         sqlite.last_change().await.unwrap();
     }
-    let n_sizes = sqlite.write_beside(|writer| Ok((Verdict::Keep, writer.known.inbox.n_sizes())));
+    let n_sizes = sqlite.write_into(Writes::Inbox, |writer| {
+        Ok((Verdict::Keep, writer.known.inbox.n_sizes()))
+    });
     let n_sizes = n_sizes.await.unwrap();
     assert!(n_sizes <= 200, "{n_sizes}");
 }
@@ -276,7 +386,7 @@ async fn a_group_that_fails_leaves_nothing_in_memory() {
         let (_, failed, _, ()) = tokio::join!(
             gate,
             add(&undone),
-            async { sql(&sqlite, "ROLLBACK").await },
+            async { sql(&sqlite, Writes::Database, "ROLLBACK").await },
             async { open.send(()).unwrap() }
         );
         assert!(matches!(failed, Err(StoreError::Refused { .. })));
@@ -291,7 +401,7 @@ async fn a_group_that_fails_leaves_nothing_in_memory() {
 /// The most pages that the file may have: as good as a full disk.
 fn full(sqlite: &Sqlite) -> Answer<'_, ()> {
     // A number below the pages there are is taken as that of those.
-    sql(sqlite, "PRAGMA max_page_count = 1")
+    sql(sqlite, Writes::Inbox, "PRAGMA max_page_count = 1")
 }
 
 fn is_full<T>(answer: Result<T, StoreError>) -> bool {
@@ -321,9 +431,8 @@ async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
     );
     assert!(is_full(added));
     assert!(is_full(settled));
-    sql(&sqlite, "PRAGMA max_page_count = 1000000")
-        .await
-        .unwrap();
+    let roomy = "PRAGMA max_page_count = 1000000";
+    sql(&sqlite, Writes::Inbox, roomy).await.unwrap();
     assert_eq!(sqlite.last_change().await.unwrap(), 1);
     let again = sqlite.append(SENDER, long("b"), at(0)).await.unwrap();
     assert!(matches!(again, Append::Done(appended) if appended.fresh == 3 && appended.change == 2));
@@ -383,7 +492,7 @@ async fn a_session_whose_facts_are_damaged_stops_no_other_and_is_named() {
     let (_, added, _, ()) = tokio::join!(
         gate,
         sqlite.append(SENDER, late.to_vec(), at(0)),
-        async { sql(&sqlite, damage).await },
+        async { sql(&sqlite, Writes::Database, damage).await },
         async { open.send(()).unwrap() }
     );
     assert!(matches!(added.unwrap(), Append::Done(appended) if appended.fresh == 3));
@@ -552,7 +661,10 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     sealed(&store, "a", 100, &vec![1; len]).await;
     sealed(&store, "b", 200, &vec![2; len + 1]).await;
     let db = open::open_reader(directory.path()).unwrap();
-    let segments = Segments::open(directory.path()).unwrap();
+    let files = Files {
+        segments: Arc::new(Segments::open(directory.path()).unwrap()),
+        log: log::Log::open(directory.path()).unwrap().front(),
+    };
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
             which: named(lsid),
@@ -560,7 +672,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
         };
         let mut reading = Reading::new(selection, crate::Members::default());
         let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
-        let shown = page::on_the_spot(&db, &segments, &mut reading, &mut scan).unwrap();
+        let shown = page::on_the_spot(&db, &files, &mut reading, &mut scan).unwrap();
         assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
     }
     let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();
@@ -569,8 +681,8 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
 
 #[test]
 fn the_inbox_is_due_when_it_is_full_and_not_before() {
-    let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(include_str!("../format4.sql")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let log = log::Log::open(directory.path()).unwrap();
     let mut inbox = inbox::Inbox::default();
     let lsid = Lsid::parse("a").unwrap();
     for (change, n_bytes, is_due) in [(1, inbox::INBOX_BYTES_MAX - 1, false), (2, 1, true)] {
@@ -580,7 +692,7 @@ fn the_inbox_is_due_when_it_is_full_and_not_before() {
             bytes: &vec![0; n_bytes],
             summary: &Summary::default(),
         };
-        inbox.put(&db, change, at(0), &[part]).unwrap();
-        assert_eq!(inbox.is_due(), is_due);
+        inbox.put(change, at(0), &[], &[part]);
+        assert_eq!(inbox.is_due(&log), is_due);
     }
 }
