@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
 use debrief_domain::{At, Event, Lsid, Summary};
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 
 use super::error::refused_or_corrupt;
@@ -46,7 +47,7 @@ struct Encoded {
 
 /// Encodes a batch.
 pub(super) fn prepare(events: Vec<Event>) -> Prepared {
-    let mut order: HashMap<Lsid, usize> = HashMap::new();
+    let mut order: HashMap<Lsid, usize, RandomState> = HashMap::default();
     let mut sessions: Vec<Addition> = Vec::new();
     for (event_idx, event) in events.into_iter().enumerate() {
         let idx = match order.get(&event.lsid) {

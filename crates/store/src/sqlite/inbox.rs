@@ -78,10 +78,14 @@ impl Inbox {
         self.last
     }
 
+    /// Bytes that the open transaction has for the log.
+    pub(super) fn record_len(&self) -> usize {
+        self.record.len()
+    }
+
     /// Whether what waits should wait no longer.
     pub(super) fn is_due(&self, log: &Log) -> bool {
-        let n_bytes = self.record.len().saturating_sub(HEAD_BYTES);
-        INBOX_BYTES_MAX <= self.n_bytes || !log.has_room(n_bytes)
+        INBOX_BYTES_MAX <= self.n_bytes || !log.has_room(self.record.len())
     }
 
     #[cfg(test)]

@@ -98,9 +98,9 @@ impl Log {
         read.is_ok() && head(&bytes, era).is_some()
     }
 
-    /// Whether a record of so many bytes can be written.
+    /// Whether a record of so many bytes, its head among them, can be written.
     pub(super) fn has_room(&self, n_bytes: usize) -> bool {
-        self.end + (HEAD_BYTES + n_bytes) as u64 <= LOG_BYTES_MAX
+        self.end + n_bytes as u64 <= LOG_BYTES_MAX
     }
 
     /// Writes a record: what it holds, behind room for its head. It is safe after [`Log::sync`].
@@ -285,13 +285,13 @@ mod tests {
     #[test]
     fn a_log_is_full_at_its_limit_and_keeps_its_length() {
         let (_directory, mut log) = log();
-        let most = LOG_BYTES_MAX as usize - HEAD_BYTES;
+        let most = LOG_BYTES_MAX as usize;
         assert!(log.has_room(most) && !log.has_room(most + 1));
         write(&mut log, ERA, 1, b"one");
         assert!(log.has_room(most - 4_096) && !log.has_room(most - 4_095));
         assert_eq!(log.file.metadata().unwrap().len(), GROW_BYTES);
-        write(&mut log, ERA, 2, &vec![1; most - 4_096]);
-        assert!(!log.has_room(0));
+        write(&mut log, ERA, 2, &vec![1; most - 4_096 - HEAD_BYTES]);
+        assert!(!log.has_room(1));
         assert_eq!(log.file.metadata().unwrap().len(), LOG_BYTES_MAX);
         assert_eq!(found(&log, ERA).unwrap().len(), 2);
         log.rewind();

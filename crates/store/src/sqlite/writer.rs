@@ -20,6 +20,9 @@ const GROUP_CALLS_MAX: usize = 512;
 /// How long a commit waits for callers who shared the one before, or came while it was made: to wait
 /// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
 const GATHER_WAIT: Duration = Duration::from_micros(250);
+/// Bytes of events with which a commit waits for nobody: while it waits for the disk, other batches are
+/// made ready.
+const GATHER_BYTES: usize = 4 << 10;
 /// The longest time that entries of the access log, and events that nobody asks for, wait for a commit
 /// of the database.
 const DATABASE_WAIT: Duration = Duration::from_secs(1);
@@ -278,7 +281,8 @@ impl WriterThread {
         let mut next = first;
         while let Some(call) = next {
             run_call(&mut writer, call, acknowledgements)?;
-            next = gathering.next(acknowledgements.len());
+            let n_bytes = writer.known.inbox.record_len();
+            next = gathering.next(acknowledgements.len(), n_bytes);
         }
         let Known { inbox, log, .. } = &mut *writer.known;
         let is_time = is_idle || inbox.is_due(log) || DATABASE_WAIT <= self.since.elapsed();
@@ -381,13 +385,14 @@ struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
-    /// Another call, when the commit has so many; none when it is time to commit.
-    fn next(&mut self, n_calls: usize) -> Option<WriteCall> {
+    /// Another call, when the commit has so many, and so many bytes of events; none when it is time to
+    /// commit.
+    fn next(&mut self, n_calls: usize, n_bytes: usize) -> Option<WriteCall> {
         if GROUP_CALLS_MAX <= n_calls {
             return None;
         }
         let waiting = self.calls.try_recv();
-        if waiting.is_some() || self.n_expected <= n_calls {
+        if waiting.is_some() || self.n_expected <= n_calls || GATHER_BYTES <= n_bytes {
             return waiting;
         }
         let wait = self.wait;
@@ -464,15 +469,19 @@ mod tests {
             wait: GATHER_WAIT,
         };
         assert!(sender.try_send(call()).is_ok());
-        assert!(gathering.next(GROUP_CALLS_MAX).is_none());
-        assert!(gathering.next(GROUP_CALLS_MAX - 1).is_some());
+        assert!(gathering.next(GROUP_CALLS_MAX, 0).is_none());
+        assert!(gathering.next(GROUP_CALLS_MAX - 1, 0).is_some());
         // Nobody comes: it waits once, half as long the next time, and then no longer.
-        assert!(gathering.next(1).is_none());
+        assert!(gathering.next(1, GATHER_BYTES - 1).is_none());
+        assert_eq!(gathering.wait, GATHER_WAIT / 2);
+        // Not at all when it has much to write.
+        assert!(gathering.next(1, GATHER_BYTES).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);
         gathering.n_expected = 1;
-        assert!(gathering.next(1).is_none());
+        assert!(gathering.next(1, 0).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);
         assert!(sender.try_send(call()).is_ok());
-        assert!(gathering.next(1).is_some(), "more than were expected");
+        let next = gathering.next(1, GATHER_BYTES);
+        assert!(next.is_some(), "more than were expected");
     }
 }
