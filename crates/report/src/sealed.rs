@@ -20,6 +20,7 @@
 //! stream for a decompressor; an answer that splices leaves them out.
 
 pub(crate) mod crc;
+mod keep;
 
 use debrief_domain::Directory;
 use flate2::{Compress, Compression, FlushCompress};
@@ -29,6 +30,7 @@ use crate::link::{Piece, pack, unpack};
 use crate::names::{self, Shown};
 use crate::read::read_own;
 use crate::write::Parts;
+use keep::Keeper;
 
 /// How hard to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +116,7 @@ impl<'a> Segment<'a> {
 /// Turns the parts of sessions into kept bytes; holds the compressor's memory between sessions.
 pub struct Sealer {
     compress: Compress,
+    keeper: Option<Keeper>,
 }
 
 impl Sealer {
@@ -121,6 +124,10 @@ impl Sealer {
     pub fn new(level: Level) -> Sealer {
         Sealer {
             compress: level.compressor(),
+            keeper: match level {
+                Level::Keep => Keeper::new(),
+                Level::Once => None,
+            },
         }
     }
 
@@ -138,9 +145,12 @@ impl Sealer {
         out.extend_from_slice(&names);
         for (part, at) in [(&parts.head, HEAD_AT), (&parts.tail, TAIL_AT)] {
             let begin = out.len();
-            deflate(&mut self.compress, part, FlushCompress::Full, &mut out);
-            self.compress.reset();
-            out.extend_from_slice(&FINAL_BLOCK);
+            let keeper = self.keeper.as_mut();
+            if !keeper.is_some_and(|keeper| keeper.deflate(part, &mut out)) {
+                deflate(&mut self.compress, part, FlushCompress::Full, &mut out);
+                self.compress.reset();
+                out.extend_from_slice(&FINAL_BLOCK);
+            }
             let words = [
                 (out.len() - begin) as u32,
                 part.len() as u32,
