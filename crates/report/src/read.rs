@@ -93,8 +93,7 @@ pub struct SessionReader<R> {
     stage: Stage,
     /// Where the current token begins.
     position: Position,
-    /// The root's namespace: the one whose elements are the report's own.
-    own: Option<Arc<str>>,
+    namespaces: Namespaces,
     namespace_out: String,
     passed_over: u64,
     bounds: Bounds,
@@ -137,7 +136,7 @@ impl<R: BufRead> SessionReader<R> {
             buffer: Vec::new(),
             stage: Stage::Prolog,
             position: Position { line: 1, column: 1 },
-            own: None,
+            namespaces: Namespaces::default(),
             namespace_out: namespace.into(),
             passed_over: 0,
             bounds: FOREIGN,
@@ -318,7 +317,8 @@ impl<R: BufRead> SessionReader<R> {
             Event::Start(tag) => {
                 let resolver = self.xml.resolver();
                 let out = &*self.namespace_out;
-                let element = start(&tag, resolver, &mut self.own, out, self.stage).map_err(at)?;
+                let namespaces = &mut self.namespaces;
+                let element = start(&tag, resolver, namespaces, out, self.stage).map_err(at)?;
                 Ok(Token::Start(element, position))
             }
             Event::Empty(_) => Err(at("an empty-element tag was not expanded".into())),
@@ -417,18 +417,18 @@ fn sentence(error: &quick_xml::Error) -> String {
 }
 
 /// An element of a start tag, with its namespace and its attributes. Its namespace is the
-/// report's own if it is `own`, the root's, or `out`, the one it would be written in.
+/// report's own if it is the root's, or `out`, the one it would be written in.
 fn start(
     tag: &BytesStart<'_>,
     resolver: &NamespaceResolver,
-    own: &mut Option<Arc<str>>,
+    namespaces: &mut Namespaces,
     out: &str,
     stage: Stage,
 ) -> Result<Element, String> {
     let (resolved, local) = resolver.resolve_element(tag.name());
-    let namespace = namespace(&resolved)?;
+    let namespace = namespaces.of(&resolved)?;
     if stage == Stage::Prolog {
-        own.clone_from(&namespace);
+        namespaces.own.clone_from(&namespace);
     }
     let name = local.as_ref();
     check_name(name)?;
@@ -437,7 +437,7 @@ fn start(
     }
     check_blanks(tag.attributes_raw())?;
     let mut element = Element::new(name);
-    if namespace != *own && namespace.as_deref() != Some(out) {
+    if namespace != namespaces.own && namespace.as_deref() != Some(out) {
         element.foreign = Some(namespace.unwrap_or_else(|| "".into()));
     }
     for attribute in tag.attributes() {
@@ -467,7 +467,7 @@ fn start(
             .prefix()
             .map(|prefix| Arc::from(prefix.as_ref()));
         element.attributes.push(Attribute {
-            foreign: prefix.zip(self::namespace(&resolved)?),
+            foreign: prefix.zip(namespaces.of(&resolved)?),
             name: local.as_ref().into(),
             value: value.into_owned(),
         });
@@ -520,17 +520,37 @@ fn check_distinct(attributes: &[Attribute]) -> Result<(), String> {
     }
 }
 
-fn namespace(resolved: &ResolveResult<'_>) -> Result<Option<Arc<str>>, String> {
-    match resolved {
-        // The resolver tells the name as it is spelt, references and all.
-        ResolveResult::Bound(namespace) => {
-            let key = QName("xmlns");
-            let spelt = Cow::Borrowed(namespace.0);
-            let name = value(&attributes::Attribute { key, value: spelt })?;
-            Ok(Some(Arc::from(name)))
+/// Names of namespaces.
+#[derive(Default)]
+struct Namespaces {
+    /// The root's: the one whose elements are the report's own.
+    own: Option<Arc<str>>,
+    /// The last one, as it is spelt and as it is: nearly all elements of a document have the same.
+    last: Option<(Box<str>, Arc<str>)>,
+}
+
+impl Namespaces {
+    fn of(&mut self, resolved: &ResolveResult<'_>) -> Result<Option<Arc<str>>, String> {
+        match resolved {
+            // The resolver tells the name as it is spelt, references and all.
+            ResolveResult::Bound(namespace) => {
+                let spelt = namespace.0;
+                if let Some((last, name)) = &self.last
+                    && **last == *spelt
+                {
+                    return Ok(Some(Arc::clone(name)));
+                }
+                let attribute = attributes::Attribute {
+                    key: QName("xmlns"),
+                    value: Cow::Borrowed(spelt),
+                };
+                let name: Arc<str> = Arc::from(value(&attribute)?);
+                self.last = Some((spelt.into(), Arc::clone(&name)));
+                Ok(Some(name))
+            }
+            ResolveResult::Unbound => Ok(None),
+            ResolveResult::Unknown(prefix) => Err(format!("the prefix `{prefix}` is not declared")),
         }
-        ResolveResult::Unbound => Ok(None),
-        ResolveResult::Unknown(prefix) => Err(format!("the prefix `{prefix}` is not declared")),
     }
 }
 
@@ -551,6 +571,11 @@ fn check_name(name: &str) -> Result<(), String> {
             || matches!(c, '0'..='9' | '-' | '.' | '\u{B7}')
             || matches!(c, '\u{300}'..='\u{36F}' | '\u{203F}' | '\u{2040}')
     };
+    // All of a report's own.
+    let is_plain = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
+    if !name.is_empty() && name.as_bytes().iter().all(is_plain) {
+        return Ok(());
+    }
     let mut characters = name.chars();
     if characters.next().is_some_and(begins) && characters.all(goes_on) {
         return Ok(());
