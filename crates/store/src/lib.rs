@@ -438,7 +438,7 @@ impl Store {
             .await
     }
 
-    /// Notes who looked at what. Returns at once; the entry is written within a second.
+    /// Notes who looked at what. Returns at once; the entry is written within two seconds.
     pub fn log_access(&self, entry: AccessEntry) {
         self.backend.log_access(entry);
     }

@@ -1,7 +1,7 @@
 //! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
 //! that read.
 //!
-//! Events are acknowledged when they are written into a log, and become part of their sessions a moment
+//! Events are acknowledged when they are written into a journal, and become part of their sessions a moment
 //! later: whoever wants to see sessions waits for that. Readers run short transactions only. Other
 //! processes may use the same file; nothing that matters is cached beside it.
 
@@ -15,7 +15,7 @@ mod grants;
 mod ids;
 mod import;
 mod inbox;
-mod log;
+mod journal;
 mod open;
 mod page;
 mod pick;
@@ -88,7 +88,7 @@ pub(crate) struct Sqlite {
 /// What readers look at beside the database.
 struct Files {
     segments: Arc<Segments>,
-    log: log::Front,
+    journal: journal::Front,
 }
 
 /// Connections for what takes less time than it takes to wake a reader.
@@ -182,8 +182,8 @@ impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
     pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
-        let log = log::Log::open(directory)?;
-        let log_front = log.front();
+        let journal = journal::Journal::open(directory)?;
+        let front = journal.front();
         // Syncs the directory.
         let segments = Arc::new(Segments::open(directory)?);
         let accesses = Arc::new(Accesses::default());
@@ -201,7 +201,7 @@ impl Sqlite {
         };
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
-        let known = Known::new(log, &segments);
+        let known = Known::new(journal, &segments);
         let mut writing = WriterThread::new(db, write_calls, &accesses, &grants, known);
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
@@ -230,7 +230,7 @@ impl Sqlite {
             directory: Arc::default(),
             files: Arc::new(Files {
                 segments,
-                log: log_front,
+                journal: front,
             }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
@@ -310,12 +310,12 @@ impl Sqlite {
         call: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
-            let logged = self.files.log.era();
-            let is_logged = self.read(move |db| {
+            let seen = self.files.journal.look()?;
+            let lacks = self.read(move |db| {
                 let era = upkeep::counter(db, "era").map_err(refused_or_corrupt)?;
-                Ok(logged == Some(log::Era(era)))
+                Ok(seen.lacks(journal::Era(era)))
             });
-            if is_logged.await? {
+            if lacks.await? {
                 self.settle().await?;
             }
             self.read(call).await

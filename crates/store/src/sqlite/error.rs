@@ -4,6 +4,7 @@ use std::io;
 
 use rusqlite::ErrorCode;
 
+use super::journal::Damaged;
 use crate::StoreError;
 
 /// Whether the commit itself had begun when it failed.
@@ -20,7 +21,8 @@ pub(super) enum Doing {
 pub(super) struct GroupError {
     cause: String,
     code: Option<ErrorCode>,
-    is_unreadable: bool,
+    /// What cannot be read, if it is that.
+    damaged: Option<String>,
     doing: Doing,
 }
 
@@ -29,7 +31,7 @@ impl GroupError {
         tracing::error!(error = %error, "a commit failed");
         GroupError {
             code: error.sqlite_error_code(),
-            is_unreadable: is_unreadable(&error),
+            damaged: what_is_damaged(&error),
             cause: error.to_string(),
             doing,
         }
@@ -37,8 +39,7 @@ impl GroupError {
 
     pub(super) fn for_each(&self) -> StoreError {
         let source = Some(self.cause.clone().into());
-        if self.is_unreadable || self.code.is_some_and(is_damage) {
-            let what = "the database file".into();
+        if let Some(what) = self.damaged.clone() {
             return StoreError::Corrupt { what, source };
         }
         match (self.code, self.doing) {
@@ -64,6 +65,19 @@ pub(super) fn is_unreadable(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
     )
+}
+
+/// Names what is damaged, if it is that which this error tells.
+fn what_is_damaged(error: &rusqlite::Error) -> Option<String> {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, cause) if cause.is::<Damaged>() => {
+            Some(cause.to_string())
+        }
+        _ if is_unreadable(error) || error.sqlite_error_code().is_some_and(is_damage) => {
+            Some("the database file".into())
+        }
+        _ => None,
+    }
 }
 
 fn sentence(code: Option<ErrorCode>) -> String {
@@ -97,16 +111,14 @@ pub(super) fn as_sqlite(file: &str, error: &io::Error) -> rusqlite::Error {
 
 /// For calls whose transaction is surely undone, or that only read.
 pub(super) fn refused_or_corrupt(error: rusqlite::Error) -> StoreError {
-    let code = error.sqlite_error_code();
-    if is_unreadable(&error) || code.is_some_and(is_damage) {
-        let what = "the database file".into();
+    if let Some(what) = what_is_damaged(&error) {
         return StoreError::Corrupt {
             what,
             source: Some(Box::new(error)),
         };
     }
     StoreError::Refused {
-        what: sentence(code),
+        what: sentence(error.sqlite_error_code()),
         source: Some(Box::new(error)),
     }
 }
@@ -124,6 +136,12 @@ pub(super) fn corrupt_text(column: &'static str) -> rusqlite::Error {
     let kind = rusqlite::types::Type::Text;
     let cause = format!("`{column}` has a value that is none");
     rusqlite::Error::FromSqlConversionFailure(0, kind, cause.into())
+}
+
+/// A file beside the database that is damaged.
+pub(super) fn damaged(cause: Damaged) -> rusqlite::Error {
+    let kind = rusqlite::types::Type::Blob;
+    rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(cause))
 }
 
 /// Bytes that cannot be read, in the middle of a query.

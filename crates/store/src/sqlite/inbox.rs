@@ -1,6 +1,6 @@
 //! Batches that were acknowledged and are not yet part of their sessions.
 //!
-//! A commit of events writes one record into the log, whatever sessions they belong to, and nothing
+//! A commit of events writes one record into the journal, whatever sessions they belong to, and nothing
 //! into the database. Settling puts what came of many commits into the sessions: one that grew twenty
 //! times gets one row of events and one new state. Reports see settled sessions only, so whoever asks
 //! waits until what came before is settled.
@@ -12,9 +12,9 @@ use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
 use rusqlite::Connection;
 
-use super::error::{Doing, GroupError, corrupt_text, refused_or_corrupt};
+use super::error::{Doing, GroupError, corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
-use super::log::{self, Damaged, Era, HEAD_BYTES, Log, Record};
+use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::row::row;
 use super::settle::{Growth, settle_one};
 use super::writer::{Known, Writer};
@@ -35,7 +35,7 @@ const PART_HEAD_BYTES: usize = 12;
 /// Memory for a record that is kept from one commit to the next.
 const RECORD_BYTES_KEPT: usize = 1 << 20;
 
-/// What is in the inbox, by session; what is in memory can be read again from the log.
+/// What is in the inbox, by session; what is in memory can be read again from the journal.
 #[derive(Default)]
 pub(super) struct Inbox {
     growing: HashMap<Lsid, Growth, RandomState>,
@@ -78,14 +78,14 @@ impl Inbox {
         self.last
     }
 
-    /// Bytes that the open transaction has for the log.
+    /// Bytes that the open transaction has for the journal.
     pub(super) fn record_len(&self) -> usize {
         self.record.len()
     }
 
     /// Whether what waits should wait no longer.
-    pub(super) fn is_due(&self, log: &Log) -> bool {
-        INBOX_BYTES_MAX <= self.n_bytes || !log.has_room(self.record.len())
+    pub(super) fn is_due(&self, journal: &Journal) -> bool {
+        INBOX_BYTES_MAX <= self.n_bytes || !journal.has_room(self.record.len())
     }
 
     #[cfg(test)]
@@ -103,14 +103,17 @@ impl Inbox {
         self.era = Some(era);
     }
 
-    /// Writes the batches of the open transaction into the log, if there are any.
-    pub(super) fn write(&mut self, log: &mut Log) -> Result<(), GroupError> {
-        let (Some(era), false) = (self.era, self.record.is_empty()) else {
+    /// Writes the batches of the open transaction into the journal, if there are any.
+    pub(super) fn write(&mut self, journal: &mut Journal) -> Result<(), GroupError> {
+        if self.record.is_empty() {
             return Ok(());
-        };
-        log.write(era, self.record_first, &mut self.record)
+        }
+        // Each transaction begins with knowing the era.
+        let era = self.era.ok_or_else(|| corrupt_text("era"));
+        era.and_then(|era| journal.write(era, self.record_first, &mut self.record))
             .map_err(|error| GroupError::new(error, Doing::Work))?;
-        log.sync()
+        journal
+            .sync()
             .map_err(|error| GroupError::new(error, Doing::Commit))?;
         self.forget_record();
         Ok(())
@@ -187,36 +190,36 @@ impl Inbox {
 }
 
 /// Brings memory up to date at the start of a transaction that begins in this era, if it is not. What
-/// is found in the log is settled: no size is known any more.
+/// is found in the journal is settled: no size is known any more.
 pub(super) fn begin(writer: &mut Writer<'_>, era: Era) -> rusqlite::Result<()> {
     let Known {
-        inbox, ids, log, ..
+        inbox,
+        ids,
+        journal,
+        ..
     } = &mut *writer.known;
     if inbox.era.is_some() {
         // Batches that bring nothing new leave nothing to settle, and sizes all the same.
         inbox.forget_sizes();
         return Ok(());
     }
-    log.rewind();
+    journal.rewind();
     let n_settled = writer.change;
-    let bytes = log.read()?;
-    let records = log::records(&bytes, era).map_err(|Damaged| damaged())?;
-    for record in records {
+    let bytes = journal.read()?;
+    for record in journal::records(&bytes, era).map_err(damaged)? {
         if record.first != inbox.last.unwrap_or(n_settled) + 1 {
-            return Err(damaged());
+            return Err(damaged(Damaged));
         }
-        read_record(inbox, ids, &record).ok_or_else(damaged)?;
+        read_record(inbox, ids, &record).ok_or_else(|| damaged(Damaged))?;
     }
     writer.change = inbox.last.unwrap_or(n_settled);
+    // A write that broke off must not look like something to be settled.
+    writer.renews |= inbox.is_empty() && journal.has_more(era)?;
     if inbox.is_empty() {
         read_table(writer.db, inbox)?;
     }
     inbox.era = Some(era);
     settle(writer)
-}
-
-fn damaged() -> rusqlite::Error {
-    corrupt_text(log::FILE)
 }
 
 /// Takes over what formats 4 and 5 kept in a table, where the database counts it already.

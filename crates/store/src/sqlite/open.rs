@@ -1,13 +1,14 @@
 //! Opening the file, and bringing it to the current format.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::BUSY_WAIT;
-use super::error::refused_or_corrupt;
+use super::error::{as_sqlite, refused_or_corrupt};
 use crate::StoreError;
 
 /// The formats, oldest first: each script changes the one before it.
@@ -35,7 +36,8 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
     })?;
     // Small pages, for a commit writes whole ones. A file keeps the size it was made with.
     let prepared = prepare(&db, "page_size = 4096; PRAGMA cache_size = -16384")
-        .and_then(|()| migrate(&mut db));
+        .and_then(|()| migrate(&mut db))
+        .and_then(|done| sync_log(directory).map(|()| done));
     match prepared {
         Ok(Ok(())) => Ok(db),
         Ok(Err(error)) => Err(error),
@@ -50,6 +52,16 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
                 other @ (StoreError::Unknown { .. } | StoreError::Expired) => Err(other),
             }
         }
+    }
+}
+
+/// Waits until SQLite's log is on disk. A commit that broke off before it was counts again if a crash
+/// came next, and what is added to the journal from then on must not be safe sooner than it.
+fn sync_log(directory: &Path) -> rusqlite::Result<()> {
+    let name = format!("{FILE}-wal");
+    match fs::File::open(directory.join(&name)).and_then(|log| log.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(as_sqlite(&name, &error)),
+        _ => Ok(()),
     }
 }
 

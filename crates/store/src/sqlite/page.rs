@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{corrupt, refused_or_corrupt, unreadable};
 use super::events::events_of;
-use super::log::Era;
+use super::journal::{Era, Seen};
 use super::pick::{kind, known_name, name};
 use super::segment::Segments;
 use super::upkeep::counter;
@@ -25,7 +25,10 @@ pub(super) fn page(
     scan: &mut dyn Scan,
 ) -> Result<Reading, StoreError> {
     // Asked before the transaction is opened.
-    let logged = (!reading.has_begun()).then(|| files.log.era()).flatten();
+    let seen = match reading.has_begun() {
+        true => Seen::Nothing,
+        false => files.journal.look()?,
+    };
     let segments = &files.segments;
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
     if let Some(bound) = reading.bound {
@@ -38,7 +41,7 @@ pub(super) fn page(
         let (change, era) = moment(db).map_err(refused_or_corrupt)?;
         // An earlier moment waits for nothing that came after it.
         let is_earlier = reading.bound.is_some_and(|bound| bound <= change);
-        if logged == Some(era) && !reading.is_settled && !is_earlier {
+        if seen.lacks(era) && !reading.is_settled && !is_earlier {
             return Ok(reading);
         }
         reading.bound.get_or_insert(change);
@@ -90,8 +93,10 @@ pub(super) fn on_the_spot(
     let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
         return Ok(false);
     };
-    let logged = files.log.era();
     // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
+    let Ok(seen) = files.journal.look() else {
+        return Ok(false);
+    };
     let Ok((bound, era, place, row)) = spot(db, lsid) else {
         return Ok(false);
     };
@@ -100,7 +105,7 @@ pub(super) fn on_the_spot(
         (Some(_), None) => false,
         (None, _) => true,
     };
-    if !shows || logged == Some(era) {
+    if !shows || seen.lacks(era) {
         return Ok(false);
     }
     if let Some(row) = row {

@@ -1,6 +1,6 @@
 //! The one thread that writes: it takes whatever waits, runs it in one transaction with a savepoint
 //! per call, and acknowledges after the commit is on disk. A commit of nothing but events is a record
-//! in the log; any other one settles, and is a commit of the database.
+//! in the journal; any other one settles, and is a commit of the database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::error::{Doing, GroupError, refused_or_corrupt};
-use super::log::{Era, Log};
+use super::journal::{Era, Journal};
 use super::segment::{Kind, Segments, Tail};
 use super::{Accesses, grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
@@ -17,6 +17,8 @@ use crate::queue::{Receiver, Waited};
 
 /// Calls that share one commit.
 const GROUP_CALLS_MAX: usize = 512;
+/// Bytes of events with which a commit takes no further call.
+const GROUP_BYTES_MAX: usize = 16 << 20;
 /// How long a commit waits for callers who shared the one before, or came while it was made: to wait
 /// for the disk once for all of them is shorter. For each one that comes it waits half as long again.
 const GATHER_WAIT: Duration = Duration::from_micros(250);
@@ -68,6 +70,8 @@ pub(super) struct Writer<'c> {
     pub(super) n_beside_tokens: usize,
     /// Whether anything was written into the database.
     pub(super) has_written: bool,
+    /// Whether the transaction must begin an era, whatever it does.
+    pub(super) renews: bool,
     pub(super) known: &'c mut Known,
 }
 
@@ -81,7 +85,7 @@ pub(super) struct Known {
     /// Events that are not yet part of their sessions.
     pub(super) inbox: inbox::Inbox,
     /// Where batches of events are written down.
-    pub(super) log: Log,
+    pub(super) journal: Journal,
     /// Where sealed bytes are added.
     pub(super) sealed: Tail,
     /// Where groups of events are added.
@@ -91,12 +95,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(log: Log, segments: &Arc<Segments>) -> Known {
+    pub(super) fn new(journal: Journal, segments: &Arc<Segments>) -> Known {
         Known {
             names: pick::Names::default(),
             ids: ids::Ids::default(),
             inbox: inbox::Inbox::default(),
-            log,
+            journal,
             sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
             groups: Tail::new(Kind::Events, Arc::clone(segments)),
             n_expected: 0,
@@ -104,6 +108,7 @@ impl Known {
     }
 
     fn clear(&mut self) {
+        self.journal.set_known(false);
         self.names.clear();
         self.ids.clear();
         self.inbox = inbox::Inbox::default();
@@ -180,7 +185,7 @@ impl WriterThread {
                 Waited::Timeout => self.write_what_waits(),
                 Waited::Closed => {
                     self.write_what_waits();
-                    return self.cut_log();
+                    return self.cut_journal();
                 }
             }
         }
@@ -198,7 +203,7 @@ impl WriterThread {
         }
     }
 
-    /// Puts into its sessions what a crash or an older format left behind. What is in the log may wait
+    /// Puts into its sessions what a crash or an older format left behind. What is in the journal may wait
     /// when this fails for now, for readers ask for it.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
         let recovered = self.write(None);
@@ -208,14 +213,17 @@ impl WriterThread {
         Ok(())
     }
 
-    /// At a clean end: an empty log takes no room.
-    fn cut_log(&mut self) {
+    /// At a clean end: an empty journal takes no room.
+    fn cut_journal(&mut self) {
+        if !self.known.journal.has_written() {
+            return;
+        }
         // Nobody else writes meanwhile, and what others have left in it is found.
         if let Ok((_, _, writer)) = begin(&self.db, &mut self.known, &self.grants)
             && !writer.has_written
             && writer.known.inbox.is_empty()
         {
-            writer.known.log.cut();
+            writer.known.journal.cut();
         }
         let _ = self.db.execute_batch("ROLLBACK");
     }
@@ -228,7 +236,7 @@ impl WriterThread {
         let mut acknowledgements = Vec::new();
         let result = self.commit(first, &mut acknowledgements);
         match &result {
-            Ok(Committed::Log) => {}
+            Ok(Committed::Journal) => {}
             Ok(Committed::Database { before }) => {
                 self.since = Instant::now();
                 self.accesses.forget_written();
@@ -284,20 +292,20 @@ impl WriterThread {
             let n_bytes = writer.known.inbox.record_len();
             next = gathering.next(acknowledgements.len(), n_bytes);
         }
-        let Known { inbox, log, .. } = &mut *writer.known;
-        let is_time = is_idle || inbox.is_due(log) || DATABASE_WAIT <= self.since.elapsed();
-        if !is_time && !writer.has_written {
-            inbox.write(log)?;
+        let Known { inbox, journal, .. } = &mut *writer.known;
+        let is_time = is_idle || inbox.is_due(journal) || DATABASE_WAIT <= self.since.elapsed();
+        if !is_time && !writer.has_written && !writer.renews {
+            inbox.write(journal)?;
             // The events are safe, and the database is as it was.
             let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
-            return Ok(Committed::Log);
+            return Ok(Committed::Journal);
         }
         inbox::settle(&mut writer).map_err(work)?;
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
         upkeep::write_accesses(db, &self.accesses).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         run(db, "COMMIT").map_err(|error| GroupError::new(error, Doing::Commit))?;
-        writer.known.log.rewind();
+        writer.known.journal.rewind();
         Ok(Committed::Database {
             before: before.filter(|_| leaves_tokens),
         })
@@ -306,7 +314,7 @@ impl WriterThread {
 
 /// What a commit went into.
 enum Committed {
-    Log,
+    Journal,
     Database {
         /// The archive's state before the commit, if that left alone what tokens depend on.
         before: Option<grants::Stamp>,
@@ -335,7 +343,8 @@ fn begin<'c>(
         lseq: upkeep::counter(db, "lseq")?,
     };
     let era = Era(upkeep::counter(db, "era")?);
-    if !known.inbox.is_of(era) || known.log.has_more(era) {
+    let renews = !known.journal.announces(era)?;
+    if !known.inbox.is_of(era) || known.journal.has_more(era)? {
         // Somebody else has written, or this is the first transaction.
         known.ids.clear();
         known.inbox = inbox::Inbox::default();
@@ -349,9 +358,11 @@ fn begin<'c>(
         lseq,
         n_beside_tokens: 0,
         has_written: false,
+        renews,
         known,
     };
     inbox::begin(&mut writer, era)?;
+    writer.known.journal.set_known(true);
     Ok((before, counters, writer))
 }
 
@@ -363,11 +374,15 @@ fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
     writer.known.groups.finish(db)?;
     if writer.change != before.change {
         upkeep::set_counter(db, "change", writer.change)?;
+        writer.renews = true;
+    }
+    if writer.renews {
         let era = db
             .prepare_cached(
                 "UPDATE counter SET value = random() WHERE name = 'era' RETURNING value",
             )?
             .query_row([], |row| row.get(0))?;
+        writer.known.journal.announce(Era(era))?;
         writer.known.inbox.finish(Era(era));
     }
     if writer.lseq != before.lseq {
@@ -388,7 +403,7 @@ impl Gathering<'_> {
     /// Another call, when the commit has so many, and so many bytes of events; none when it is time to
     /// commit.
     fn next(&mut self, n_calls: usize, n_bytes: usize) -> Option<WriteCall> {
-        if GROUP_CALLS_MAX <= n_calls {
+        if GROUP_CALLS_MAX <= n_calls || GROUP_BYTES_MAX <= n_bytes {
             return None;
         }
         let waiting = self.calls.try_recv();
@@ -470,7 +485,12 @@ mod tests {
         };
         assert!(sender.try_send(call()).is_ok());
         assert!(gathering.next(GROUP_CALLS_MAX, 0).is_none());
-        assert!(gathering.next(GROUP_CALLS_MAX - 1, 0).is_some());
+        assert!(gathering.next(1, GROUP_BYTES_MAX).is_none());
+        assert!(
+            gathering
+                .next(GROUP_CALLS_MAX - 1, GROUP_BYTES_MAX - 1)
+                .is_some()
+        );
         // Nobody comes: it waits once, half as long the next time, and then no longer.
         assert!(gathering.next(1, GATHER_BYTES - 1).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);

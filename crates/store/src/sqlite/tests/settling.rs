@@ -2,6 +2,8 @@
 
 mod law;
 
+use std::os::unix::fs::FileExt as _;
+
 use super::*;
 use crate::conformance::{at, document, event, one_page, rest};
 use debrief_domain::limits::SESSION_EVENTS_MAX;
@@ -45,20 +47,34 @@ fn sql<'a>(sqlite: &'a Sqlite, writes: Writes, sql: &str) -> Answer<'a, ()> {
     })
 }
 
-fn era(db: &Connection) -> log::Era {
-    log::Era(upkeep::counter(db, "era").unwrap())
+/// The front of a journal that has nothing in it.
+fn store_front(directory: &Path) -> journal::Front {
+    let journal = journal::Journal::open(directory).unwrap();
+    journal.set_known(true);
+    journal.front()
+}
+
+fn era(db: &Connection) -> journal::Era {
+    journal::Era(upkeep::counter(db, "era").unwrap())
 }
 
 /// As much as a power cut leaves of an archive; none when there is nothing unsettled in it.
 fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
-    let copy = tempfile::tempdir().unwrap();
     // Nobody else commits meanwhile, so that the files are those of one moment.
     let lock = db(directory);
     lock.busy_timeout(BUSY_WAIT).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let is_logged = log::Log::open(directory).unwrap().has_more(era(&lock));
+    let journal = journal::Journal::open(directory).unwrap();
+    let is_written = journal.has_more(era(&lock)).unwrap();
+    let copy = copy_of(directory);
+    lock.execute_batch("ROLLBACK").unwrap();
+    is_written.then_some(copy)
+}
+
+fn copy_of(directory: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
     let wal = format!("{}-wal", open::FILE);
-    for file in [open::FILE, &wal, log::FILE] {
+    for file in [open::FILE, &wal, journal::FILE] {
         std::fs::copy(directory.join(file), copy.path().join(file)).unwrap();
     }
     std::fs::create_dir(copy.path().join("segments")).unwrap();
@@ -66,8 +82,7 @@ fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
         let name = file.file_name().unwrap();
         std::fs::copy(&file, copy.path().join("segments").join(name)).unwrap();
     }
-    lock.execute_batch("ROLLBACK").unwrap();
-    is_logged.then_some(copy)
+    copy
 }
 
 /// What a power cut leaves right after three sessions were acknowledged.
@@ -108,28 +123,23 @@ async fn assert_damaged(directory: &Path, what: &str) {
     for _ in 0..2 {
         let reading = Reading::new(started(), crate::Members::default());
         let page = store.page(reading, Box::new(|_| Ok(Flow::More))).await;
-        let error = page.unwrap_err();
-        assert!(
-            matches!(error, StoreError::Corrupt { .. }),
-            "{what}: {error}"
-        );
-        let error = store.append(SENDER, vec![chat("x", "x")], at(0)).await;
-        let error = error.unwrap_err();
-        assert!(
-            matches!(error, StoreError::Corrupt { .. }),
-            "{what}: {error}"
-        );
+        let append = store.append(SENDER, vec![chat("x", "x")], at(0)).await;
+        for error in [page.unwrap_err(), append.unwrap_err()] {
+            let names_it = error.to_string().contains(journal::FILE);
+            let is_damage = matches!(error, StoreError::Corrupt { .. });
+            assert!(is_damage && names_it, "{what}: {error}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_damaged_record_is_named_and_never_a_shorter_report() {
-    for at in [0, 8, 16, 20, 24, log::HEAD_BYTES + 1] {
+    let records_at = journal::RECORDS_AT as usize;
+    for at in [0, 8, 16, 20, 24, journal::HEAD_BYTES + 1] {
         let directory = three_unsettled().await;
-        let path = directory.path().join(log::FILE);
+        let path = directory.path().join(journal::FILE);
         let mut bytes = std::fs::read(&path).unwrap();
-        // Nobody asks whether the log has something in it while its first bytes are as they were.
-        for page in [0, 4_096].into_iter().filter(|page| 8 <= page + at) {
+        for page in [records_at, records_at + 4_096] {
             let mut bytes = bytes.clone();
             bytes[page + at] ^= 0x10;
             std::fs::write(&path, bytes).unwrap();
@@ -139,17 +149,17 @@ async fn a_damaged_record_is_named_and_never_a_shorter_report() {
             )
             .await;
         }
-        bytes.truncate(4_096 + log::HEAD_BYTES);
+        bytes.truncate(records_at + 4_096 + journal::HEAD_BYTES);
         std::fs::write(&path, &bytes).unwrap();
         let store = Store::open(directory.path()).unwrap();
         let left = read(&store, started().which, Filter::All).await;
-        assert_eq!(left, ["a"], "what breaks off was never acknowledged");
+        assert_eq!(left, ["a"], "the second looks like a write that broke off");
     }
 }
 
 #[tokio::test]
 async fn a_record_that_nobody_would_write_is_named() {
-    let record = |batch: &[u8]| [&[0; log::HEAD_BYTES], batch].concat();
+    let record = |batch: &[u8]| [&[0; journal::HEAD_BYTES], batch].concat();
     let batch = |n_ids: u32, n_bytes: u32, rest: &[u8]| {
         let lens = [n_ids.to_le_bytes(), n_bytes.to_le_bytes()].concat();
         [&[0; 8], lens.as_slice(), rest].concat()
@@ -171,11 +181,97 @@ async fn a_record_that_nobody_would_write_is_named() {
             append(&store, vec![chat(lsid, lsid)]).await;
         }
         drop(store);
-        let mut log = log::Log::open(directory.path()).unwrap();
+        let mut journal = journal::Journal::open(directory.path()).unwrap();
         let era = era(&db(directory.path()));
-        log.write(era, first, &mut record(&bytes)).unwrap();
+        journal.write(era, first, &mut record(&bytes)).unwrap();
         assert_damaged(directory.path(), &format!("{first} {bytes:?}")).await;
     }
+}
+
+/// Bytes that SQLite adds to its log by a commit which begins an era and breaks off before anybody
+/// sees it, and that era.
+fn broken_off(directory: &Path) -> (u64, Vec<u8>, journal::Era) {
+    let wal = format!("{}-wal", open::FILE);
+    let copy = tempfile::tempdir().unwrap();
+    for file in [open::FILE, &wal] {
+        std::fs::copy(directory.join(file), copy.path().join(file)).unwrap();
+    }
+    let before = copy.path().join(&wal).metadata().unwrap().len();
+    let other = db(copy.path());
+    other
+        .execute_batch("UPDATE counter SET value = value + 1 WHERE name IN ('change', 'era')")
+        .unwrap();
+    let bytes = std::fs::read(copy.path().join(&wal)).unwrap();
+    let added = bytes[before as usize..].to_vec();
+    assert!(!added.is_empty());
+    (before, added, era(&other))
+}
+
+#[tokio::test]
+async fn a_commit_that_broke_off_and_turns_up_again_costs_no_events() {
+    for is_alone in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        append(&store, vec![chat("1", "a")]).await;
+        store.last_change().await.unwrap();
+        // Another process is killed in the middle of its commit.
+        let (at, bytes, era) = broken_off(directory.path());
+        let mut theirs = journal::Journal::open(directory.path()).unwrap();
+        theirs.announce(era).unwrap();
+        let wal = directory.path().join(format!("{}-wal", open::FILE));
+        let wal = std::fs::OpenOptions::new().write(true).open(wal).unwrap();
+        wal.write_all_at(&bytes, at).unwrap();
+        let mut n_acknowledged = 1;
+        for n in 2..50 {
+            append(&store, vec![chat(&n.to_string(), "a")]).await;
+            n_acknowledged = n;
+            if is_alone || after_power_cut(directory.path()).is_some() {
+                break;
+            }
+        }
+        let copy = copy_of(directory.path());
+        let store = Store::open(copy.path()).unwrap();
+        let examined = store.examine(i64::MIN, 10).await.unwrap();
+        assert_eq!(examined[0].events.len(), n_acknowledged);
+        assert_eq!(append(&store, vec![chat("2", "a")]).await, (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_first_record_that_broke_off_is_soon_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Store::open(directory.path()).unwrap());
+    let archive = db(directory.path());
+    let before = era(&archive);
+    let mut torn = journal::Journal::open(directory.path()).unwrap();
+    torn.write(before, 1, &mut [1; journal::HEAD_BYTES + 100])
+        .unwrap();
+    let path = directory.path().join(journal::FILE);
+    let bytes = std::fs::read(&path).unwrap();
+    let broken = journal::RECORDS_AT as usize + journal::HEAD_BYTES + 50;
+    std::fs::write(&path, &bytes[..broken]).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(read(&store, started().which, Filter::All).await.len(), 0);
+    assert_ne!(era(&archive), before);
+    assert_eq!(append(&store, vec![chat("1", "a")]).await, (1, 0));
+    assert_eq!(read(&store, started().which, Filter::All).await, ["a"]);
+}
+
+#[tokio::test]
+async fn to_open_an_archive_beside_another_process_begins_no_era() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    append(&store, vec![chat("1", "a")]).await;
+    store.last_change().await.unwrap();
+    let archive = db(directory.path());
+    let before = era(&archive);
+    let other_process = Store::open(directory.path()).unwrap();
+    assert_eq!(
+        read(&other_process, started().which, Filter::All).await,
+        ["a"]
+    );
+    drop(other_process);
+    assert_eq!(era(&archive), before);
 }
 
 #[tokio::test]
@@ -208,18 +304,19 @@ async fn a_damaged_batch_of_the_fourth_format_is_named_when_it_is_opened() {
 async fn what_no_longer_fits_into_the_log_goes_into_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let n_records = log::LOG_BYTES_MAX / 4_096;
+    let n_records = journal::JOURNAL_BYTES_MAX / 4_096 - 1;
     let lsids: Vec<String> = (0..2 * n_records).map(|n| format!("s{n:03}")).collect();
     for lsid in &lsids {
         append(&store, vec![chat(lsid, lsid)]).await;
     }
-    let len = |directory: &Path| directory.join(log::FILE).metadata().unwrap().len();
-    assert!(len(directory.path()) <= log::LOG_BYTES_MAX);
+    let len = |directory: &Path| directory.join(journal::FILE).metadata().unwrap().len();
+    assert!(len(directory.path()) <= journal::JOURNAL_BYTES_MAX);
     let mut found = read(&store, started().which, Filter::All).await;
     found.sort();
     assert_eq!(found, lsids);
     drop(store);
-    assert_eq!(len(directory.path()), 0, "a clean end leaves nothing in it");
+    // A clean end leaves nothing in it.
+    assert_eq!(len(directory.path()), journal::RECORDS_AT);
 }
 
 #[tokio::test]
@@ -228,7 +325,7 @@ async fn events_that_nobody_asks_for_are_settled_while_others_come() {
     let store = Store::open(directory.path()).unwrap();
     let archive = db(directory.path());
     let began = std::time::Instant::now();
-    // Too few for the log, and too many for an idle moment.
+    // Too few for the journal, and too many for an idle moment.
     for n in 0..60 {
         append(&store, vec![chat(&n.to_string(), "a")]).await;
         if 0 < upkeep::counter(&archive, "change").unwrap() {
@@ -663,7 +760,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     let db = open::open_reader(directory.path()).unwrap();
     let files = Files {
         segments: Arc::new(Segments::open(directory.path()).unwrap()),
-        log: log::Log::open(directory.path()).unwrap().front(),
+        journal: store_front(directory.path()),
     };
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
@@ -682,7 +779,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
 #[test]
 fn the_inbox_is_due_when_it_is_full_and_not_before() {
     let directory = tempfile::tempdir().unwrap();
-    let log = log::Log::open(directory.path()).unwrap();
+    let journal = journal::Journal::open(directory.path()).unwrap();
     let mut inbox = inbox::Inbox::default();
     let lsid = Lsid::parse("a").unwrap();
     for (change, n_bytes, is_due) in [(1, inbox::INBOX_BYTES_MAX - 1, false), (2, 1, true)] {
@@ -693,6 +790,6 @@ fn the_inbox_is_due_when_it_is_full_and_not_before() {
             summary: &Summary::default(),
         };
         inbox.put(change, at(0), &[], &[part]);
-        assert_eq!(inbox.is_due(&log), is_due);
+        assert_eq!(inbox.is_due(&journal), is_due);
     }
 }

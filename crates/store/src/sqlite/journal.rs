@@ -1,0 +1,487 @@
+//! The file that events are written into before they are acknowledged, `inbox.journal`.
+//!
+//! A record is a commit: one write, one wait for the disk. It bears the archive's era, a number at
+//! random which the database gets anew whenever it takes in what is in the file: from then on the
+//! records are void, and the next one is written over the first. Whoever writes holds the database's
+//! write lock. Each record begins on a page of its own, so that a write which breaks off harms none
+//! that was acknowledged; and the file keeps its length, so that the disk writes no more than bytes.
+//!
+//! A commit of the database that breaks off may turn up after all, when SQLite reads its log anew after
+//! a crash, as long as no other commit was written over it. If it had begun an era, records that were
+//! acknowledged since then would be void. So each such commit announces its era on the first page:
+//! whoever finds another one there than in the database makes a commit of the database first.
+//!
+//! The last record cannot be told from a write that broke off when it is damaged. All others can.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::{as_sqlite, refused_or_corrupt};
+use crate::StoreError;
+
+/// The file's name in the data directory.
+pub(super) const FILE: &str = "inbox.journal";
+/// Bytes up to which records are written; then what they hold must go into the database.
+pub(super) const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 256 << 10 } else { 8 << 20 };
+/// Bytes by which the file grows.
+const GROW_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 1 << 20 };
+/// What a disk writes whole or not at all, and not beside what stands in the next one.
+const PAGE_BYTES: u64 = 4 << 10;
+/// Where the first record stands, behind the page with the era that was announced.
+pub(super) const RECORDS_AT: u64 = PAGE_BYTES;
+/// Bytes before what a record holds: era, number of its first commit, length of what it holds and
+/// CRC-32 of that, CRC-32 of all these, nothing. Little-endian.
+pub(super) const HEAD_BYTES: usize = 32;
+
+/// The number that tells what is in the database already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Era(pub(super) i64);
+
+/// The file, for whoever writes.
+pub(super) struct Journal {
+    front: Front,
+    /// Where the next record goes.
+    end: u64,
+    /// Bytes that somebody has written before; fewer are known at the beginning of an era.
+    len: u64,
+    has_written: bool,
+}
+
+/// The file, for whoever wants to know whether something is in it.
+#[derive(Clone)]
+pub(super) struct Front {
+    file: Arc<File>,
+    /// Whether the writer has seen what is in it.
+    is_known: Arc<AtomicBool>,
+}
+
+/// What was seen of the file before a transaction was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Only the writer can tell what is in it.
+    Unknown,
+    /// There is no record.
+    Nothing,
+    /// The first record is of this era. It may be one that is being written.
+    Record(Era),
+}
+
+impl Seen {
+    /// Whether a transaction that finds this era in the database may lack something that was
+    /// acknowledged before.
+    pub(super) fn lacks(self, era: Era) -> bool {
+        match self {
+            Seen::Unknown => true,
+            Seen::Nothing => false,
+            Seen::Record(seen) => seen == era,
+        }
+    }
+}
+
+/// What was written with one call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    /// The number of its first batch.
+    pub(super) first: i64,
+    pub(super) bytes: &'a [u8],
+}
+
+/// A record that was acknowledged cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the file `{FILE}`")
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+impl Journal {
+    /// Opens the file, or makes it. Its name is safe once the directory is synced.
+    pub(super) fn open(data: &Path) -> Result<Journal, StoreError> {
+        let path = data.join(FILE);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let file = opened.map_err(|source| StoreError::Refused {
+            what: format!("cannot open the file `{}`", path.display()),
+            source: Some(Box::new(source)),
+        })?;
+        Ok(Journal {
+            front: Front {
+                file: Arc::new(file),
+                is_known: Arc::default(),
+            },
+            end: RECORDS_AT,
+            len: 0,
+            has_written: false,
+        })
+    }
+
+    pub(super) fn front(&self) -> Front {
+        self.front.clone()
+    }
+
+    /// Notes whether what is in the file is in memory, or in the database.
+    pub(super) fn set_known(&self, is_known: bool) {
+        self.front.is_known.store(is_known, Ordering::SeqCst);
+    }
+
+    /// Announces the era that a commit of the database is about to begin.
+    pub(super) fn announce(&mut self, era: Era) -> rusqlite::Result<()> {
+        let written = self.front.file.write_all_at(&era.0.to_le_bytes(), 0);
+        written.map_err(|error| as_sqlite(FILE, &error))
+    }
+
+    /// Whether the era that was announced last is this one.
+    pub(super) fn announces(&self, era: Era) -> rusqlite::Result<bool> {
+        let announced = self.front.read_at(0).map_err(|e| as_sqlite(FILE, &e))?;
+        Ok(announced == Some(era.0.to_le_bytes()))
+    }
+
+    /// All records, as they stand.
+    pub(super) fn read(&self) -> rusqlite::Result<Vec<u8>> {
+        let read = || -> io::Result<Vec<u8>> {
+            let file = &self.front.file;
+            let len = file.metadata()?.len().min(JOURNAL_BYTES_MAX);
+            let mut bytes = vec![0; len.saturating_sub(RECORDS_AT) as usize];
+            file.read_exact_at(&mut bytes, RECORDS_AT)?;
+            Ok(bytes)
+        };
+        read().map_err(|error| as_sqlite(FILE, &error))
+    }
+
+    /// Whether somebody else has written behind the last record that is known.
+    pub(super) fn has_more(&self, era: Era) -> rusqlite::Result<bool> {
+        let bytes = self.front.read_at(self.end);
+        let bytes: Option<[u8; HEAD_BYTES]> = bytes.map_err(|error| as_sqlite(FILE, &error))?;
+        Ok(bytes.is_some_and(|bytes| head(&bytes, era).is_some()))
+    }
+
+    /// Whether a record of so many bytes, its head among them, can be written.
+    pub(super) fn has_room(&self, n_bytes: usize) -> bool {
+        self.end + n_bytes as u64 <= JOURNAL_BYTES_MAX
+    }
+
+    /// Writes a record: what it holds, behind room for its head. It is safe after
+    /// [`Journal::sync`].
+    pub(super) fn write(
+        &mut self,
+        era: Era,
+        first: i64,
+        record: &mut [u8],
+    ) -> rusqlite::Result<()> {
+        debug_assert!(self.has_room(record.len()));
+        put_head(era, first, record);
+        let end = self.end + record.len() as u64;
+        self.reserve(end)
+            .and_then(|()| self.front.file.write_all_at(record, self.end))
+            .map_err(|error| as_sqlite(FILE, &error))?;
+        self.end = end.next_multiple_of(PAGE_BYTES);
+        self.has_written = true;
+        Ok(())
+    }
+
+    /// Waits until what was written is on disk.
+    pub(super) fn sync(&self) -> rusqlite::Result<()> {
+        // A full disk, too, leaves it open whether it is: no kind of error may say that it is not.
+        let synced = self.front.file.sync_data().map_err(io::Error::other);
+        synced.map_err(|error| as_sqlite(FILE, &error))
+    }
+
+    /// Writes nothings up to this byte and somewhat further, where nobody has written before.
+    fn reserve(&mut self, end: u64) -> io::Result<()> {
+        let file = &self.front.file;
+        if self.len < end {
+            self.len = self.len.max(file.metadata()?.len());
+        }
+        while self.len < end {
+            let len = (self.len + 1).next_multiple_of(GROW_BYTES);
+            let nothings = vec![0; (len - self.len) as usize];
+            file.write_all_at(&nothings, self.len)?;
+            self.len = len;
+        }
+        Ok(())
+    }
+
+    /// Goes back to the first record: after the database has taken in what the records hold and has a
+    /// new era, or to read them again.
+    pub(super) fn rewind(&mut self) {
+        self.end = RECORDS_AT;
+        // Another process may have cut the file.
+        self.len = 0;
+    }
+
+    /// Whether it is worth the while to give the file's bytes back.
+    pub(super) fn has_written(&self) -> bool {
+        self.has_written
+    }
+
+    /// Gives the file's bytes back, when none of its records counts.
+    pub(super) fn cut(&mut self) {
+        self.rewind();
+        self.has_written = false;
+        // Nothing depends on it.
+        let _ = self.front.file.set_len(RECORDS_AT);
+    }
+}
+
+impl Front {
+    /// What is in the file, asked before a transaction is opened.
+    pub(super) fn look(&self) -> Result<Seen, StoreError> {
+        if !self.is_known.load(Ordering::SeqCst) {
+            return Ok(Seen::Unknown);
+        }
+        let read = self.read_at(RECORDS_AT);
+        let read = read.map_err(|error| refused_or_corrupt(as_sqlite(FILE, &error)))?;
+        Ok(read.map_or(Seen::Nothing, |era| {
+            Seen::Record(Era(i64::from_le_bytes(era)))
+        }))
+    }
+
+    /// Some bytes; none where the file ends before them.
+    fn read_at<const N: usize>(&self, at: u64) -> io::Result<Option<[u8; N]>> {
+        let mut bytes = [0; N];
+        match self.file.read_exact_at(&mut bytes, at) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn put_head(era: Era, first: i64, record: &mut [u8]) {
+    let (head, bytes) = record.split_at_mut(HEAD_BYTES);
+    head[..8].copy_from_slice(&era.0.to_le_bytes());
+    head[8..16].copy_from_slice(&first.to_le_bytes());
+    // `has_room` was asked: it is far below four gigabytes.
+    head[16..20].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+    head[20..24].copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    let checksum = crc32fast::hash(&head[..24]);
+    head[24..28].copy_from_slice(&checksum.to_le_bytes());
+    head[28..].fill(0);
+}
+
+/// What a head says: number of the first batch, length and checksum of what follows.
+struct Head {
+    first: i64,
+    len: usize,
+    checksum: u32,
+}
+
+fn head(bytes: &[u8], era: Era) -> Option<Head> {
+    let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
+    let [of_era, first, ..] = *head.as_chunks::<8>().0 else {
+        return None;
+    };
+    let [_, _, _, _, len, checksum, of_head, _] = *head.as_chunks::<4>().0 else {
+        return None;
+    };
+    let is_whole = crc32fast::hash(&head[..24]) == u32::from_le_bytes(of_head);
+    (is_whole && i64::from_le_bytes(of_era) == era.0).then_some(Head {
+        first: i64::from_le_bytes(first),
+        len: u32::from_le_bytes(len) as usize,
+        checksum: u32::from_le_bytes(checksum),
+    })
+}
+
+fn record(bytes: &[u8], era: Era) -> Option<Record<'_>> {
+    let head = head(bytes, era)?;
+    let bytes = bytes[HEAD_BYTES..].get(..head.len)?;
+    (crc32fast::hash(bytes) == head.checksum).then_some(Record {
+        first: head.first,
+        bytes,
+    })
+}
+
+/// The records of an era. What a write that broke off has left behind them was not acknowledged; a
+/// record that cannot be read though others stand behind it was.
+pub(super) fn records(mut bytes: &[u8], era: Era) -> Result<Vec<Record<'_>>, Damaged> {
+    let mut records = Vec::new();
+    while let Some(record) = record(bytes, era) {
+        let len = (HEAD_BYTES + record.bytes.len()).next_multiple_of(PAGE_BYTES as usize);
+        records.push(record);
+        bytes = bytes.get(len..).unwrap_or_default();
+    }
+    let mut behind = bytes.chunks(PAGE_BYTES as usize).skip(1);
+    if behind.any(|page| head(page, era).is_some()) {
+        return Err(Damaged);
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ERA: Era = Era(-7);
+
+    fn journal() -> (tempfile::TempDir, Journal) {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        journal.set_known(true);
+        (directory, journal)
+    }
+
+    fn write(journal: &mut Journal, era: Era, first: i64, bytes: &[u8]) {
+        let mut record = [&[0; HEAD_BYTES], bytes].concat();
+        journal.write(era, first, &mut record).unwrap();
+        journal.sync().unwrap();
+    }
+
+    fn found(journal: &Journal, era: Era) -> Result<Vec<(i64, Vec<u8>)>, Damaged> {
+        let bytes = journal.read().unwrap();
+        let records = records(&bytes, era)?;
+        let records = records.iter();
+        Ok(records.map(|r| (r.first, r.bytes.to_vec())).collect())
+    }
+
+    fn seen(journal: &Journal) -> Seen {
+        journal.front().look().unwrap()
+    }
+
+    fn len(journal: &Journal) -> u64 {
+        journal.front.file.metadata().unwrap().len()
+    }
+
+    #[test]
+    fn a_journal_has_the_records_of_its_era_and_no_others() {
+        let (directory, mut journal) = journal();
+        assert_eq!(found(&journal, ERA), Ok(vec![]));
+        assert_eq!(seen(&journal), Seen::Nothing);
+        write(&mut journal, ERA, 1, b"one");
+        write(&mut journal, ERA, 2, &[2; 5_000]);
+        write(&mut journal, ERA, 4, b"");
+        let all = vec![(1, b"one".to_vec()), (2, vec![2; 5_000]), (4, vec![])];
+        assert_eq!(found(&journal, ERA), Ok(all));
+        assert_eq!(seen(&journal), Seen::Record(ERA));
+        let other = Journal::open(directory.path()).unwrap();
+        assert_eq!(found(&other, ERA).unwrap().len(), 3);
+        assert!(other.has_more(ERA).unwrap() && !journal.has_more(ERA).unwrap());
+        assert_eq!(seen(&other), Seen::Unknown);
+        // Shorter than what it is written over, and as long as it.
+        journal.rewind();
+        write(&mut journal, Era(8), 9, b"nine");
+        assert_eq!(found(&journal, Era(8)), Ok(vec![(9, b"nine".to_vec())]));
+        assert_eq!(found(&journal, Era(9)), Ok(vec![]));
+        assert_eq!(seen(&journal), Seen::Record(Era(8)));
+        journal.cut();
+        assert_eq!(seen(&journal), Seen::Nothing);
+        assert_eq!(journal.read().unwrap(), b"");
+        write(&mut journal, ERA, 10, b"ten");
+        assert_eq!(found(&journal, ERA), Ok(vec![(10, b"ten".to_vec())]));
+    }
+
+    #[test]
+    fn a_transaction_lacks_what_bears_its_own_era_and_what_nobody_knows() {
+        assert!(Seen::Record(ERA).lacks(ERA) && Seen::Unknown.lacks(ERA));
+        assert!(!Seen::Record(Era(8)).lacks(ERA) && !Seen::Nothing.lacks(ERA));
+    }
+
+    #[test]
+    fn an_era_is_announced_until_the_next_one_is() {
+        let (directory, mut journal) = journal();
+        assert!(
+            !journal.announces(Era(0)).unwrap(),
+            "nobody has said anything"
+        );
+        journal.announce(ERA).unwrap();
+        write(&mut journal, ERA, 1, b"one");
+        journal.cut();
+        let other = Journal::open(directory.path()).unwrap();
+        assert!(other.announces(ERA).unwrap());
+        journal.announce(Era(8)).unwrap();
+        assert!(!other.announces(ERA).unwrap());
+    }
+
+    #[test]
+    fn a_journal_is_full_at_its_limit_and_keeps_its_length() {
+        let (_directory, mut journal) = journal();
+        let most = (JOURNAL_BYTES_MAX - RECORDS_AT) as usize;
+        assert!(journal.has_room(most) && !journal.has_room(most + 1));
+        write(&mut journal, ERA, 1, b"one");
+        assert!(journal.has_room(most - 4_096) && !journal.has_room(most - 4_095));
+        assert_eq!(len(&journal), GROW_BYTES);
+        write(&mut journal, ERA, 2, &vec![1; most - 4_096 - HEAD_BYTES]);
+        assert!(!journal.has_room(1));
+        assert_eq!(len(&journal), JOURNAL_BYTES_MAX);
+        assert_eq!(found(&journal, ERA).unwrap().len(), 2);
+        journal.rewind();
+        assert!(journal.has_room(most));
+        write(&mut journal, Era(1), 3, b"three");
+        assert_eq!(len(&journal), JOURNAL_BYTES_MAX);
+        // Another process has ended, and leaves nothing behind.
+        journal.front.file.set_len(RECORDS_AT).unwrap();
+        journal.rewind();
+        write(&mut journal, Era(2), 4, b"four");
+        assert_eq!(len(&journal), GROW_BYTES);
+    }
+
+    fn written(lens: &[usize]) -> (tempfile::TempDir, Journal) {
+        let (directory, mut journal) = journal();
+        for (n, len) in lens.iter().enumerate() {
+            write(&mut journal, ERA, n as i64, &vec![n as u8; *len]);
+        }
+        (directory, journal)
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_that_is_another_costs_at_most_the_last_record_or_is_named(
+            lens in proptest::collection::vec(0..9_000_usize, 1..5),
+            at in any::<prop::sample::Index>(),
+            flip in 1..=255_u8,
+        ) {
+            let (_directory, journal) = written(&lens);
+            let whole = found(&journal, ERA).unwrap();
+            prop_assert_eq!(whole.len(), lens.len());
+            let mut bytes = journal.read().unwrap();
+            let at = at.index((journal.end - RECORDS_AT) as usize);
+            bytes[at] ^= flip;
+            match records(&bytes, ERA) {
+                Ok(records) => {
+                    prop_assert!(whole.len() <= records.len() + 1);
+                    for (record, (first, bytes)) in records.iter().zip(&whole) {
+                        prop_assert_eq!((record.first, record.bytes), (*first, bytes.as_slice()));
+                    }
+                }
+                Err(Damaged) => prop_assert!(1 < whole.len()),
+            }
+        }
+
+        #[test]
+        fn what_was_cut_off_anywhere_costs_what_lies_behind(
+            lens in proptest::collection::vec(0..9_000_usize, 1..5),
+            len in any::<prop::sample::Index>(),
+        ) {
+            let (_directory, journal) = written(&lens);
+            let bytes = journal.read().unwrap();
+            let len = len.index((journal.end - RECORDS_AT) as usize + 1);
+            let records = records(&bytes[..len], ERA).unwrap();
+            let mut end = 0;
+            let whole = lens.iter().take_while(|n| {
+                let is_whole = end + HEAD_BYTES + **n <= len;
+                end = (end + HEAD_BYTES + **n).next_multiple_of(4_096);
+                is_whole
+            });
+            prop_assert_eq!(records.len(), whole.count());
+        }
+
+        #[test]
+        fn foreign_bytes_hold_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..9_000)) {
+            prop_assert_eq!(records(&bytes, ERA), Ok(vec![]));
+        }
+    }
+}
