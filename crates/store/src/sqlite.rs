@@ -33,7 +33,7 @@ mod writer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ pub(crate) struct Sqlite {
     grants: Arc<grants::Grants>,
     files: Arc<Files>,
     turns: Arc<Turns>,
-    spots: Spots,
+    spots: Arc<Spots>,
 }
 
 /// What readers look at beside the database.
@@ -92,20 +92,37 @@ struct Files {
 }
 
 /// Connections for what takes less time than it takes to wake a reader.
-struct Spots(Mutex<Vec<Connection>>);
+struct Spots {
+    idle: Mutex<Vec<Spot>>,
+    grants: Arc<grants::Grants>,
+}
+
+/// One of them. It keeps its transaction open as long as nobody commits: to open one takes two locks.
+struct Spot {
+    db: Connection,
+    /// The archive's state before the transaction was opened.
+    stamp: Option<grants::Stamp>,
+}
 
 impl Spots {
-    fn open(directory: &Path) -> Result<Spots, StoreError> {
+    fn open(directory: &Path, grants: &Arc<grants::Grants>) -> Result<Spots, StoreError> {
         let open = || {
             let db = open::open_reader(directory)?;
             // Nobody waits here, and single sessions are asked for again and again.
             db.busy_timeout(Duration::ZERO)
                 .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
                 .map_err(refused_or_corrupt)?;
-            Ok(db)
+            Ok(Spot { db, stamp: None })
         };
         let spots = std::iter::repeat_with(open).take(SPOTS);
-        Ok(Spots(Mutex::new(spots.collect::<Result<_, _>>()?)))
+        Ok(Spots {
+            idle: Mutex::new(spots.collect::<Result<_, _>>()?),
+            grants: Arc::clone(grants),
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Spot>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows what the reading asks for, if that is soon done; otherwise nothing has happened.
@@ -115,16 +132,62 @@ impl Spots {
         reading: &mut Reading,
         scan: &mut dyn Scan,
     ) -> Result<bool, StoreError> {
-        let spots = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(db) = spots().pop() else {
+        let popped = self.idle().pop();
+        let Some(mut spot) = popped else {
             return Ok(false);
         };
         // Who panics in here ends alone, as on a reader.
         let shown = catch_unwind(AssertUnwindSafe(|| {
-            page::on_the_spot(&db, files, reading, scan)
+            // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
+            let Ok(seen) = files.journal.look() else {
+                return Ok(false);
+            };
+            if spot.renew(&self.grants).is_err() {
+                return Ok(false);
+            }
+            page::on_the_spot(&spot.db, &files.segments, seen, reading, scan)
         }));
-        spots().push(db);
+        if !matches!(shown, Ok(Ok(true))) {
+            spot.release();
+        }
+        self.idle().push(spot);
         shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
+    }
+
+    /// Ends transactions that see the archive as it was before the last commit: SQLite's log grows as
+    /// long as there are any.
+    fn release(&self) {
+        let now = self.grants.stamp();
+        for spot in self.idle().iter_mut() {
+            if spot.stamp.is_none() || spot.stamp != now {
+                spot.release();
+            }
+        }
+    }
+}
+
+impl Spot {
+    /// Sees to it that the transaction sees the archive as it is.
+    fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<()> {
+        let now = grants.stamp();
+        if now.is_some() && now == self.stamp {
+            return Ok(());
+        }
+        self.release();
+        self.db.prepare_cached("BEGIN")?.execute([])?;
+        self.stamp = now;
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        self.stamp = None;
+        if !self.db.is_autocommit() {
+            // Nothing was written.
+            let _ = self
+                .db
+                .prepare_cached("ROLLBACK")
+                .and_then(|mut rollback| rollback.execute([]));
+        }
     }
 }
 
@@ -202,7 +265,8 @@ impl Sqlite {
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
         let known = Known::new(journal, &segments);
-        let mut writing = WriterThread::new(db, write_calls, &accesses, &grants, known);
+        let spots = Arc::new(Spots::open(directory, &grants)?);
+        let mut writing = WriterThread::new(db, write_calls, &accesses, &grants, &spots, known);
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
@@ -221,7 +285,7 @@ impl Sqlite {
             )?);
         }
         Ok(Sqlite {
-            spots: Spots::open(directory)?,
+            spots,
             writer: Some(writer),
             readers: Some(readers),
             scanners: Some(scanners),

@@ -80,10 +80,11 @@ pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
 /// Shows the one session that a reading names, if it is sealed and not long, with one look into the
 /// database; a session that nobody knows is soon shown, too. For everything else it says no, and has
-/// shown nothing.
+/// shown nothing. The journal was looked at before it was made sure that the transaction is up to date.
 pub(super) fn on_the_spot(
     db: &Connection,
-    files: &Files,
+    segments: &Segments,
+    seen: Seen,
     reading: &mut Reading,
     scan: &mut dyn Scan,
 ) -> Result<bool, StoreError> {
@@ -93,10 +94,7 @@ pub(super) fn on_the_spot(
     let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
         return Ok(false);
     };
-    // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
-    let Ok(seen) = files.journal.look() else {
-        return Ok(false);
-    };
+    // Whatever fails here is a reader's to meet again.
     let Ok((bound, era, place, row)) = spot(db, lsid) else {
         return Ok(false);
     };
@@ -110,7 +108,7 @@ pub(super) fn on_the_spot(
     }
     if let Some(row) = row {
         let shown = [row];
-        body::read_each(&files.segments, &shown, |_, body| {
+        body::read_each(segments, &shown, |_, body| {
             let flow = scan.session(Found::sealed(body, &shown[0]))?;
             Ok(flow == Flow::More)
         })?;

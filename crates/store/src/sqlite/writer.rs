@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::journal::{Era, Journal};
 use super::segment::{Kind, Segments, Tail};
-use super::{Accesses, grants, ids, inbox, pick, upkeep};
+use super::{Accesses, Spots, grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
 use crate::queue::{Receiver, Waited};
 
@@ -147,6 +147,7 @@ pub(super) struct WriterThread {
     calls: Receiver<WriteCall>,
     accesses: Arc<Accesses>,
     grants: Arc<grants::Grants>,
+    spots: Arc<Spots>,
     known: Known,
     /// Since when something may be waiting for a commit of the database.
     since: Instant,
@@ -158,6 +159,7 @@ impl WriterThread {
         calls: Receiver<WriteCall>,
         accesses: &Arc<Accesses>,
         grants: &Arc<grants::Grants>,
+        spots: &Arc<Spots>,
         known: Known,
     ) -> WriterThread {
         WriterThread {
@@ -165,6 +167,7 @@ impl WriterThread {
             calls,
             accesses: Arc::clone(accesses),
             grants: Arc::clone(grants),
+            spots: Arc::clone(spots),
             known,
             since: Instant::now(),
         }
@@ -182,7 +185,11 @@ impl WriterThread {
             match self.calls.recv_timeout(wait) {
                 // Whoever has called is told.
                 Waited::Got(first) => drop(self.write(Some(first))),
-                Waited::Timeout => self.write_what_waits(),
+                Waited::Timeout => {
+                    self.write_what_waits();
+                    // Other processes commit too.
+                    self.spots.release();
+                }
                 Waited::Closed => {
                     self.write_what_waits();
                     return self.cut_journal();
@@ -241,6 +248,7 @@ impl WriterThread {
                 self.since = Instant::now();
                 self.accesses.forget_written();
                 self.grants.carry(*before);
+                self.spots.release();
             }
             Err(_) => {
                 self.accesses.keep();

@@ -47,13 +47,6 @@ fn sql<'a>(sqlite: &'a Sqlite, writes: Writes, sql: &str) -> Answer<'a, ()> {
     })
 }
 
-/// The front of a journal that has nothing in it.
-fn store_front(directory: &Path) -> journal::Front {
-    let journal = journal::Journal::open(directory).unwrap();
-    journal.set_known(true);
-    journal.front()
-}
-
 fn era(db: &Connection) -> journal::Era {
     journal::Era(upkeep::counter(db, "era").unwrap())
 }
@@ -758,10 +751,8 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     sealed(&store, "a", 100, &vec![1; len]).await;
     sealed(&store, "b", 200, &vec![2; len + 1]).await;
     let db = open::open_reader(directory.path()).unwrap();
-    let files = Files {
-        segments: Arc::new(Segments::open(directory.path()).unwrap()),
-        journal: store_front(directory.path()),
-    };
+    let segments = Segments::open(directory.path()).unwrap();
+    let nothing = journal::Seen::Nothing;
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
             which: named(lsid),
@@ -769,11 +760,43 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
         };
         let mut reading = Reading::new(selection, crate::Members::default());
         let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
-        let shown = page::on_the_spot(&db, &files, &mut reading, &mut scan).unwrap();
+        let shown = page::on_the_spot(&db, &segments, nothing, &mut reading, &mut scan).unwrap();
         assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
     }
     let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();
     assert_eq!(lens, [len, len + 1]);
+}
+
+#[tokio::test]
+async fn a_transaction_for_single_sessions_stays_open_until_somebody_commits() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Arc::new(Sqlite::open(directory.path()).unwrap());
+    let store = Store {
+        backend: Arc::clone(&sqlite) as Arc<dyn Backend>,
+    };
+    let other_process = Store::open(directory.path()).unwrap();
+    let n_open = || {
+        let idle = sqlite.spots.idle();
+        idle.iter().filter(|spot| !spot.db.is_autocommit()).count()
+    };
+    sealed(&store, "a", 0, b"sealed").await;
+    for _ in 0..2 {
+        assert_eq!(read(&store, named("a"), Filter::All).await, ["sealed"]);
+        assert_eq!(n_open(), 1);
+    }
+    store.link_secret([1; 32]).await.unwrap();
+    assert_eq!(n_open(), 0, "after a commit of our own");
+    assert_eq!(read(&store, named("a"), Filter::All).await, ["sealed"]);
+    assert_eq!(n_open(), 1);
+    sealed(&other_process, "b", 0, b"theirs").await;
+    assert_eq!(read(&store, named("b"), Filter::All).await, ["theirs"]);
+    assert_eq!(n_open(), 1);
+    sealed(&other_process, "c", 0, b"theirs").await;
+    let began = std::time::Instant::now();
+    while 0 < n_open() {
+        assert!(began.elapsed() < BUSY_WAIT, "after a commit of theirs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[test]
