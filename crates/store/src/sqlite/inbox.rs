@@ -24,6 +24,8 @@ use crate::{StoreError, codec};
 pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
 /// How long events wait when no others come and nobody wants to see them.
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
+/// Milliseconds after which events are settled though others come, and nobody wants to see them.
+pub(super) const INBOX_MILLIS_MAX: i64 = 1_000;
 /// Sessions whose size is remembered.
 const SIZES_MAX: usize = if cfg!(test) { 64 } else { 64 << 10 };
 /// Bytes before each batch of a record: when it came, in milliseconds, how many ids it has, and how
@@ -45,6 +47,8 @@ pub(super) struct Inbox {
     n_bytes: usize,
     /// The last commit that is not settled.
     last: Option<i64>,
+    /// When the first and the last batch came that are not settled.
+    came: Option<(At, At)>,
     /// The record of the open transaction, and the first commit that is in it.
     record: Vec<u8>,
     record_first: i64,
@@ -85,7 +89,11 @@ impl Inbox {
 
     /// Whether what waits should wait no longer.
     pub(super) fn is_due(&self, journal: &Journal) -> bool {
-        INBOX_BYTES_MAX <= self.n_bytes || !journal.has_room(self.record.len())
+        let is_old = self.came.is_some_and(|(first, last)| {
+            // A clock that was set back is no reason to wait.
+            !(0..INBOX_MILLIS_MAX).contains(&(last.millis() - first.millis()))
+        });
+        is_old || INBOX_BYTES_MAX <= self.n_bytes || !journal.has_room(self.record.len())
     }
 
     #[cfg(test)]
@@ -174,6 +182,8 @@ impl Inbox {
 
     fn grow(&mut self, change: i64, now: At, part: &Part<'_>) {
         self.last = Some(change);
+        let (first, _) = self.came.unwrap_or((now, now));
+        self.came = Some((first, now));
         self.n_bytes += part.bytes.len();
         if let Some(size) = self.sizes.get_mut(part.lsid) {
             size.n_events += u64::from(part.n_events);
@@ -304,7 +314,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     writer.has_written = true;
     let order = std::mem::take(&mut inbox.order);
     let mut growing = std::mem::take(&mut inbox.growing);
-    (inbox.n_bytes, inbox.last) = (0, None);
+    (inbox.n_bytes, inbox.last, inbox.came) = (0, None, None);
     inbox.forget_record();
     inbox.forget_sizes();
     for lsid in order {

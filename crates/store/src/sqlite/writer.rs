@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -25,9 +25,8 @@ const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Bytes of events with which a commit waits for nobody: while it waits for the disk, other batches are
 /// made ready.
 const GATHER_BYTES: usize = 4 << 10;
-/// The longest time that entries of the access log, and events that nobody asks for, wait for a commit
-/// of the database.
-const DATABASE_WAIT: Duration = Duration::from_secs(1);
+/// How long an entry of the access log waits for its commit when nobody calls.
+const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
 /// A call that waits for the writer.
 pub(super) struct WriteCall {
@@ -149,8 +148,6 @@ pub(super) struct WriterThread {
     grants: Arc<grants::Grants>,
     spots: Arc<Spots>,
     known: Known,
-    /// Since when something may be waiting for a commit of the database.
-    since: Instant,
 }
 
 impl WriterThread {
@@ -169,7 +166,6 @@ impl WriterThread {
             grants: Arc::clone(grants),
             spots: Arc::clone(spots),
             known,
-            since: Instant::now(),
         }
     }
 
@@ -178,7 +174,7 @@ impl WriterThread {
         let _ends = AbortOnPanic;
         loop {
             let wait = if self.known.inbox.is_empty() {
-                DATABASE_WAIT
+                ACCESS_FLUSH
             } else {
                 inbox::INBOX_IDLE
             };
@@ -237,15 +233,11 @@ impl WriterThread {
 
     /// One commit. Without a first call it settles the inbox.
     fn write(&mut self, first: Option<WriteCall>) -> Result<(), StoreError> {
-        if !self.anything_waits() {
-            self.since = Instant::now();
-        }
         let mut acknowledgements = Vec::new();
         let result = self.commit(first, &mut acknowledgements);
         match &result {
             Ok(Committed::Journal) => {}
             Ok(Committed::Database { before }) => {
-                self.since = Instant::now();
                 self.accesses.forget_written();
                 self.grants.carry(*before);
                 self.spots.release();
@@ -301,7 +293,8 @@ impl WriterThread {
             next = gathering.next(acknowledgements.len(), n_bytes);
         }
         let Known { inbox, journal, .. } = &mut *writer.known;
-        let is_time = is_idle || inbox.is_due(journal) || DATABASE_WAIT <= self.since.elapsed();
+        let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
+        let is_time = is_idle || accesses_wait || inbox.is_due(journal);
         if !is_time && !writer.has_written && !writer.renews {
             inbox.write(journal)?;
             // The events are safe, and the database is as it was.
