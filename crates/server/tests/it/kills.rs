@@ -233,7 +233,7 @@ fn a_full_disk_refuses_whole_batches_and_keeps_what_was_acknowledged() {
     let token = Server::start_with(data, &FREE).token();
     // A limit on the size of files stands for the disk. The signal that comes with it is ignored.
     let mut limited = Command::new("sh");
-    let script = "trap '' XFSZ; ulimit -f 8000; \
+    let script = "trap '' XFSZ; ulimit -f 3000; \
                   exec \"$0\" --data \"$1\" serve --listen 127.0.0.1:0";
     limited
         .args(["-c", script, env!("CARGO_BIN_EXE_debrief")])
