@@ -1,9 +1,10 @@
 //! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
 //! that read.
 //!
-//! Events are acknowledged when they are written into a journal, and become part of their sessions a moment
-//! later: whoever wants to see sessions waits for that. Readers run short transactions only. Other
-//! processes may use the same file; nothing that matters is cached beside it.
+//! Events are acknowledged when they are written into a journal, and become part of their sessions a
+//! moment later: whoever wants to see sessions waits for that. Readers run short transactions only, but
+//! for those of `Spots`, which end soon after the next commit. Other processes may use the same file;
+//! nothing that matters is cached beside it.
 
 mod account;
 mod append;
@@ -98,6 +99,8 @@ struct Spots {
 }
 
 /// One of them. It keeps its transaction open as long as nobody commits: to open one takes two locks.
+/// Not when SQLite's log is long enough for a checkpoint, which could not end as long as somebody reads
+/// from the log.
 struct Spot {
     db: Connection,
     /// The archive's state before the transaction was opened.
@@ -147,7 +150,7 @@ impl Spots {
             }
             page::on_the_spot(&spot.db, &files.segments, seen, reading, scan)
         }));
-        if !matches!(shown, Ok(Ok(true))) {
+        if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
             spot.release();
         }
         self.idle().push(spot);
@@ -177,6 +180,11 @@ impl Spot {
         self.db.prepare_cached("BEGIN")?.execute([])?;
         self.stamp = now;
         Ok(())
+    }
+
+    fn may_stay_open(&self) -> bool {
+        let n_frames = self.stamp.and_then(|stamp| stamp.n_frames());
+        n_frames.is_some_and(|n_frames| n_frames < open::CHECKPOINT_FRAMES)
     }
 
     fn release(&mut self) {

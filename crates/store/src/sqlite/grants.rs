@@ -24,6 +24,8 @@ const TOKENS_REMEMBERED_MAX: usize = 1_000;
 const HEADER_BYTES: usize = 48;
 /// Where the header counts commits: `iChange`, in the machine's own order of bytes.
 const COMMITS_AT: usize = 8;
+/// Where it counts the pages in SQLite's log: `mxFrame`.
+const FRAMES_AT: usize = 16;
 
 /// The header as it was read: equal stamps, equal archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,17 @@ pub(super) struct Stamp([u8; HEADER_BYTES]);
 impl Stamp {
     /// The number of commits, which begins anew after 2^32 of them.
     fn n_commits(&self) -> Option<u32> {
-        let count = self.0[COMMITS_AT..].first_chunk()?;
-        Some(u32::from_ne_bytes(*count))
+        self.word(COMMITS_AT)
+    }
+
+    /// Pages in SQLite's log.
+    pub(super) fn n_frames(&self) -> Option<u32> {
+        self.word(FRAMES_AT)
+    }
+
+    fn word(&self, at: usize) -> Option<u32> {
+        let word = self.0[at..].first_chunk()?;
+        Some(u32::from_ne_bytes(*word))
     }
 }
 

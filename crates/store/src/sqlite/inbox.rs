@@ -91,7 +91,7 @@ impl Inbox {
     pub(super) fn is_due(&self, journal: &Journal) -> bool {
         let is_old = self.came.is_some_and(|(first, last)| {
             // A clock that was set back is no reason to wait.
-            !(0..INBOX_MILLIS_MAX).contains(&(last.millis() - first.millis()))
+            INBOX_MILLIS_MAX <= (last.millis() - first.millis()).abs()
         });
         is_old || INBOX_BYTES_MAX <= self.n_bytes || !journal.has_room(self.record.len())
     }
@@ -224,7 +224,7 @@ pub(super) fn begin(writer: &mut Writer<'_>, era: Era) -> rusqlite::Result<()> {
     }
     writer.change = inbox.last.unwrap_or(n_settled);
     // A write that broke off must not look like something to be settled.
-    writer.renews |= inbox.is_empty() && journal.has_more(era)?;
+    writer.renews |= inbox.is_empty() && journal.begins_with(era)?;
     if inbox.is_empty() {
         read_table(writer.db, inbox)?;
     }

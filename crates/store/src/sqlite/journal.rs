@@ -168,6 +168,13 @@ impl Journal {
         Ok(bytes.is_some_and(|bytes| head(&bytes, era).is_some()))
     }
 
+    /// Whether who looks at the first record takes it for one of this era.
+    pub(super) fn begins_with(&self, era: Era) -> rusqlite::Result<bool> {
+        let first = self.front.read_at(RECORDS_AT);
+        let first = first.map_err(|error| as_sqlite(FILE, &error))?;
+        Ok(first == Some(era.0.to_le_bytes()))
+    }
+
     /// Whether a record of so many bytes, its head among them, can be written.
     pub(super) fn has_room(&self, n_bytes: usize) -> bool {
         self.end + n_bytes as u64 <= JOURNAL_BYTES_MAX

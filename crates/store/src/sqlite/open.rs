@@ -21,6 +21,10 @@ const FORMATS: &[&str] = &[
     include_str!("format6.sql"),
 ];
 
+/// Pages in SQLite's log from which on a commit writes them back: 16 MiB, for pages that many commits
+/// write are then written back once.
+pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 4_096 };
+
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "archive.sqlite";
 
@@ -83,11 +87,10 @@ fn prepare(db: &Connection, pragmas: &str) -> rusqlite::Result<()> {
     db.execute_batch(&format!("PRAGMA {pragmas}"))?;
     // No mmap: with an archive larger than memory it fell to 1/20 of the lookups of plain reads.
     db.execute_batch("PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY")?;
-    // A checkpoint every 16 MiB: pages that many commits write are then written back once.
-    db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096; \
-         PRAGMA journal_size_limit = 67108864",
-    )
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}; \
+         PRAGMA journal_size_limit = 67108864"
+    ))
 }
 
 /// Runs the scripts that the file has not seen, all or none.

@@ -240,7 +240,6 @@ impl WriterThread {
             Ok(Committed::Database { before }) => {
                 self.accesses.forget_written();
                 self.grants.carry(*before);
-                self.spots.release();
             }
             Err(_) => {
                 self.accesses.keep();
@@ -248,6 +247,9 @@ impl WriterThread {
                 // When there is no transaction any more this fails, and that is well.
                 let _ = self.db.execute_batch("ROLLBACK");
             }
+        }
+        if !matches!(result, Ok(Committed::Journal)) {
+            self.spots.release();
         }
         // Who came while the commit was made has not waited for it, and will come again beside those
         // who have.
