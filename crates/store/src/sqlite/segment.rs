@@ -2,7 +2,8 @@
 //!
 //! The database says which bytes of a file count, and its commit makes them count: they are written
 //! and synced before it. Bytes behind the last that counts are what a crash or a refusal left
-//! behind, and are written over. A process adds to files of its own only, which it holds locked.
+//! behind. They stay, for a commit that broke off and points at them may turn up again when SQLite reads
+//! its log anew. A process adds to files of its own only, which it holds locked.
 //! A file that nothing points into any more is deleted after a while, for readers may still be
 //! looking.
 
@@ -139,7 +140,7 @@ pub(super) struct Tail {
 struct Own {
     segment: i64,
     file: File,
-    /// Bytes that count.
+    /// Where the next bytes go.
     len: u64,
 }
 
@@ -242,13 +243,14 @@ impl Own {
             )?
             .collect::<Result<_, _>>()?;
         for (segment, len) in candidates {
-            let len = len as u64;
             let opened = OpenOptions::new().write(true).open(segments.path(segment));
             // A file that lacks bytes is damaged, which whoever reads them learns.
             if let Ok(file) = opened
-                && file.metadata().is_ok_and(|metadata| len <= metadata.len())
                 && file.try_lock().is_ok()
+                && let Ok(metadata) = file.metadata()
+                && len as u64 <= metadata.len()
             {
+                let len = metadata.len();
                 return Ok(Own { segment, file, len });
             }
         }
@@ -259,23 +261,20 @@ impl Own {
         db.prepare_cached("INSERT INTO segment (kind, len, live) VALUES (?1, 0, 0)")?
             .execute([kind as i64])?;
         let segment = db.last_insert_rowid();
-        let create = || -> io::Result<File> {
-            // What is there under this name was never committed.
+        let create = || -> io::Result<(File, u64)> {
+            // What is there under this name was never committed, as far as is known.
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
-                .truncate(true)
+                .truncate(false)
                 .open(segments.path(segment))?;
             file.try_lock()?;
             File::open(&segments.directory)?.sync_all()?;
-            Ok(file)
+            let len = file.metadata()?.len();
+            Ok((file, len))
         };
-        let file = create().map_err(|error| as_sqlite("a segment file", &error))?;
-        Ok(Own {
-            segment,
-            file,
-            len: 0,
-        })
+        let (file, len) = create().map_err(|error| as_sqlite("a segment file", &error))?;
+        Ok(Own { segment, file, len })
     }
 }
 
