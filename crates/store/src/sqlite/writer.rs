@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::journal::{Era, Journal};
 use super::segment::{Kind, Segments, Tail};
-use super::{Accesses, Spots, grants, ids, inbox, pick, upkeep};
+use super::spots::Spots;
+use super::{Accesses, grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
 use crate::queue::{Receiver, Waited};
 
@@ -206,8 +207,8 @@ impl WriterThread {
         }
     }
 
-    /// Puts into its sessions what a crash or an older format left behind. What is in the journal may wait
-    /// when this fails for now, for readers ask for it.
+    /// Puts into its sessions what a crash or an older format left behind. What is in the journal may
+    /// wait when this fails for now, for readers ask for it.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
         let recovered = self.write(None);
         if inbox::has_table(&self.db).map_err(refused_or_corrupt)? {
@@ -240,16 +241,15 @@ impl WriterThread {
             Ok(Committed::Database { before }) => {
                 self.accesses.forget_written();
                 self.grants.carry(*before);
+                self.spots.release();
             }
             Err(_) => {
                 self.accesses.keep();
                 self.known.clear();
                 // When there is no transaction any more this fails, and that is well.
                 let _ = self.db.execute_batch("ROLLBACK");
+                self.spots.release();
             }
-        }
-        if !matches!(result, Ok(Committed::Journal)) {
-            self.spots.release();
         }
         // Who came while the commit was made has not waited for it, and will come again beside those
         // who have.
@@ -264,6 +264,7 @@ impl WriterThread {
         result.map(|_| ()).map_err(|error| error.for_each())
     }
 
+    /// Runs calls in one transaction, and puts what they have to keep where it is safe.
     fn commit(
         &mut self,
         first: Option<WriteCall>,

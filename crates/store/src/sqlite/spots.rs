@@ -1,0 +1,127 @@
+//! Single sealed sessions, read where they are asked for.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::error::refused_or_corrupt;
+use super::{Files, grants, open, page};
+use crate::{Reading, Scan, StoreError};
+
+/// Single sealed sessions that are read at once where they are asked for, without a thread.
+const SPOTS: usize = 2;
+/// The page cache of each of their connections.
+const SPOT_CACHE_KIB: i64 = 4 << 10;
+
+/// Connections for what takes less time than it takes to wake a reader.
+pub(super) struct Spots {
+    idle: Mutex<Vec<Spot>>,
+    grants: Arc<grants::Grants>,
+}
+
+/// One of them. It keeps its transaction open as long as nobody commits: to open one takes two locks.
+/// Not when SQLite's log is long enough for a checkpoint, which could not end as long as somebody reads
+/// from the log.
+pub(super) struct Spot {
+    pub(super) db: Connection,
+    /// The archive's state before the transaction was opened.
+    stamp: Option<grants::Stamp>,
+}
+
+impl Spots {
+    pub(super) fn open(
+        directory: &Path,
+        grants: &Arc<grants::Grants>,
+    ) -> Result<Spots, StoreError> {
+        let open = || {
+            let db = open::open_reader(directory)?;
+            // Nobody waits here, and single sessions are asked for again and again.
+            db.busy_timeout(Duration::ZERO)
+                .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
+                .map_err(refused_or_corrupt)?;
+            Ok(Spot { db, stamp: None })
+        };
+        let spots = std::iter::repeat_with(open).take(SPOTS);
+        Ok(Spots {
+            idle: Mutex::new(spots.collect::<Result<_, _>>()?),
+            grants: Arc::clone(grants),
+        })
+    }
+
+    pub(super) fn idle(&self) -> MutexGuard<'_, Vec<Spot>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what the reading asks for, if that is soon done; otherwise nothing has happened.
+    pub(super) fn show(
+        &self,
+        files: &Files,
+        reading: &mut Reading,
+        scan: &mut dyn Scan,
+    ) -> Result<bool, StoreError> {
+        let popped = self.idle().pop();
+        let Some(mut spot) = popped else {
+            return Ok(false);
+        };
+        // Who panics in here ends alone, as on a reader.
+        let shown = catch_unwind(AssertUnwindSafe(|| {
+            // Whatever fails here, such as a wait for somebody else, is a reader's to meet again.
+            let Ok(seen) = files.journal.look() else {
+                return Ok(false);
+            };
+            if spot.renew(&self.grants).is_err() {
+                return Ok(false);
+            }
+            page::on_the_spot(&spot.db, &files.segments, seen, reading, scan)
+        }));
+        if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
+            spot.release();
+        }
+        self.idle().push(spot);
+        shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
+    }
+
+    /// Ends transactions that see the archive as it was before the last commit: SQLite's log grows as
+    /// long as there are any.
+    pub(super) fn release(&self) {
+        let now = self.grants.stamp();
+        for spot in self.idle().iter_mut() {
+            if spot.stamp.is_none() || spot.stamp != now {
+                spot.release();
+            }
+        }
+    }
+}
+
+impl Spot {
+    /// Sees to it that the transaction sees the archive as it is.
+    fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<()> {
+        let now = grants.stamp();
+        if now.is_some() && now == self.stamp {
+            return Ok(());
+        }
+        self.release();
+        self.db.prepare_cached("BEGIN")?.execute([])?;
+        self.stamp = now;
+        Ok(())
+    }
+
+    fn may_stay_open(&self) -> bool {
+        let n_frames = self.stamp.and_then(|stamp| stamp.n_frames());
+        n_frames.is_some_and(|n_frames| n_frames < open::CHECKPOINT_FRAMES)
+    }
+
+    fn release(&mut self) {
+        self.stamp = None;
+        if !self.db.is_autocommit() {
+            // Nothing was written.
+            let _ = self
+                .db
+                .prepare_cached("ROLLBACK")
+                .and_then(|mut rollback| rollback.execute([]));
+        }
+    }
+}
