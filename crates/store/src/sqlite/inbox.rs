@@ -12,7 +12,7 @@ use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
 use rusqlite::Connection;
 
-use super::error::{Doing, GroupError, corrupt_text, damaged, refused_or_corrupt};
+use super::error::{corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::row::row;
@@ -111,20 +111,18 @@ impl Inbox {
         self.era = Some(era);
     }
 
-    /// Writes the batches of the open transaction into the journal, if there are any.
-    pub(super) fn write(&mut self, journal: &mut Journal) -> Result<(), GroupError> {
-        if self.record.is_empty() {
-            return Ok(());
+    /// Writes the batches of the open transaction into the journal, if there are any. Gives how many
+    /// bytes that were.
+    pub(super) fn write(&mut self, journal: &mut Journal) -> rusqlite::Result<usize> {
+        let n_bytes = self.record.len();
+        if n_bytes == 0 {
+            return Ok(0);
         }
         // Each transaction begins with knowing the era.
-        let era = self.era.ok_or_else(|| corrupt_text("era"));
-        era.and_then(|era| journal.write(era, self.record_first, &mut self.record))
-            .map_err(|error| GroupError::new(error, Doing::Work))?;
-        journal
-            .sync()
-            .map_err(|error| GroupError::new(error, Doing::Commit))?;
+        let era = self.era.ok_or_else(|| corrupt_text("era"))?;
+        journal.write(era, self.record_first, &mut self.record)?;
         self.forget_record();
-        Ok(())
+        Ok(n_bytes)
     }
 
     fn forget_record(&mut self) {

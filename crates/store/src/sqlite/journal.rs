@@ -20,8 +20,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::error::{as_sqlite, refused_or_corrupt};
+use super::writer::AbortOnPanic;
 use crate::StoreError;
 
 /// The file's name in the data directory.
@@ -50,7 +52,19 @@ pub(super) struct Journal {
     /// Bytes that somebody has written before; fewer are known at the beginning of an era.
     len: u64,
     has_written: bool,
+    /// What waits for the disk beside the writer.
+    beside: Beside,
 }
+
+/// A thread that waits for the disk while the writer goes on.
+struct Beside {
+    calls: SyncSender<Told>,
+    synced: Receiver<io::Result<()>>,
+    is_busy: bool,
+}
+
+/// Learns whether what was written is on disk.
+pub(super) type Told = Box<dyn FnOnce(rusqlite::Result<()>) + Send>;
 
 /// The file, for whoever wants to know whether something is in it.
 #[derive(Clone)]
@@ -113,18 +127,23 @@ impl Journal {
             .create(true)
             .truncate(false)
             .open(&path);
-        let file = opened.map_err(|source| StoreError::Refused {
+        let started = opened.and_then(|file| {
+            let file = Arc::new(file);
+            Ok((Beside::start(Arc::clone(&file))?, file))
+        });
+        let (beside, file) = started.map_err(|source| StoreError::Refused {
             what: format!("cannot open the file `{}`", path.display()),
             source: Some(Box::new(source)),
         })?;
         Ok(Journal {
             front: Front {
-                file: Arc::new(file),
+                file,
                 is_known: Arc::default(),
             },
             end: RECORDS_AT,
             len: 0,
             has_written: false,
+            beside,
         })
     }
 
@@ -201,9 +220,25 @@ impl Journal {
 
     /// Waits until what was written is on disk.
     pub(super) fn sync(&self) -> rusqlite::Result<()> {
-        // A full disk, too, leaves it open whether it is: no kind of error may say that it is not.
-        let synced = self.front.file.sync_data().map_err(io::Error::other);
-        synced.map_err(|error| as_sqlite(FILE, &error))
+        synced(&self.front.file.sync_data())
+    }
+
+    /// Lets a thread wait until what was written is on disk, and tell whoever wants to know. Nothing
+    /// may be written meanwhile: [`Journal::wait`] comes first.
+    pub(super) fn sync_beside(&mut self, told: Told) {
+        debug_assert!(!self.beside.is_busy);
+        // The thread lives as long as this.
+        self.beside.is_busy = self.beside.calls.send(told).is_ok();
+    }
+
+    /// Waits until the thread has nothing to wait for. An error says that what was written last may
+    /// not be on disk; it is said once.
+    pub(super) fn wait(&mut self) -> rusqlite::Result<()> {
+        if !std::mem::take(&mut self.beside.is_busy) {
+            return Ok(());
+        }
+        let gone = |_| Err(io::Error::other("nobody waits for the disk"));
+        synced(&self.beside.synced.recv().unwrap_or_else(gone))
     }
 
     /// Writes nothings up to this byte and somewhat further, where nobody has written before.
@@ -241,6 +276,38 @@ impl Journal {
         // Nothing depends on it.
         let _ = self.front.file.set_len(RECORDS_AT);
     }
+}
+
+impl Beside {
+    fn start(file: Arc<File>) -> io::Result<Beside> {
+        let (calls, waiting) = sync_channel::<Told>(1);
+        let (sender, synced_one) = sync_channel(1);
+        let wait = move || {
+            let _ends = AbortOnPanic;
+            for told in waiting {
+                let result = file.sync_data();
+                let for_told = synced(&result);
+                // The writer first: it has more to do.
+                let _ = sender.send(result);
+                told(for_told);
+            }
+        };
+        std::thread::Builder::new()
+            .name("store-journal".into())
+            .spawn(wait)?;
+        Ok(Beside {
+            calls,
+            synced: synced_one,
+            is_busy: false,
+        })
+    }
+}
+
+fn synced(result: &io::Result<()>) -> rusqlite::Result<()> {
+    result.as_ref().copied().map_err(|error| {
+        // A full disk, too, leaves it open whether it is: no kind of error may say that it is not.
+        as_sqlite(FILE, &io::Error::other(error.to_string()))
+    })
 }
 
 impl Front {

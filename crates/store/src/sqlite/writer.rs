@@ -26,6 +26,9 @@ const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Bytes of events with which a commit waits for nobody: while it waits for the disk, other batches are
 /// made ready.
 const GATHER_BYTES: usize = 4 << 10;
+/// Bytes of a record from which on the writer goes on while it is brought to disk, for it then has
+/// more to do for the next one than to wait.
+const BESIDE_BYTES: usize = 16 << 10;
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
@@ -131,7 +134,7 @@ impl Writer<'_> {
 
 /// A writer that dies would leave every caller waiting: the process dies instead, as in a power
 /// cut, which the archive survives.
-struct AbortOnPanic;
+pub(super) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
@@ -189,6 +192,8 @@ impl WriterThread {
                 }
                 Waited::Closed => {
                     self.write_what_waits();
+                    // Whoever waits is told before the process ends, whatever it is.
+                    let _ = self.known.journal.wait();
                     return self.cut_journal();
                 }
             }
@@ -237,7 +242,7 @@ impl WriterThread {
         let mut acknowledgements = Vec::new();
         let result = self.commit(first, &mut acknowledgements);
         match &result {
-            Ok(Committed::Journal) => {}
+            Ok(Committed::Journal | Committed::JournalUnsynced) => {}
             Ok(Committed::Database { before }) => {
                 self.accesses.forget_written();
                 self.grants.carry(*before);
@@ -254,14 +259,16 @@ impl WriterThread {
         // Who came while the commit was made has not waited for it, and will come again beside those
         // who have.
         self.known.n_expected = acknowledgements.len() + self.calls.len();
-        for acknowledge in acknowledgements {
-            let outcome = match &result {
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.for_each()),
+        if let Ok(Committed::JournalUnsynced) = result {
+            let tell = move |synced: rusqlite::Result<()>| {
+                tell_all(acknowledgements, &synced.map_err(in_commit));
             };
-            (acknowledge.tell)(outcome);
+            self.known.journal.sync_beside(Box::new(tell));
+            return Ok(());
         }
-        result.map(|_| ()).map_err(|error| error.for_each())
+        let result = result.map(|_| ());
+        tell_all(acknowledgements, &result);
+        result.map_err(|error| error.for_each())
     }
 
     /// Runs calls in one transaction, and puts what they have to keep where it is safe.
@@ -299,16 +306,27 @@ impl WriterThread {
         let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
         let is_time = is_idle || accesses_wait || inbox.is_due(journal);
         if !is_time && !writer.has_written && !writer.renews {
-            inbox.write(journal)?;
-            // The events are safe, and the database is as it was.
+            // Nothing is written behind a record that may be torn, and nothing is acknowledged that
+            // repeats what it holds.
+            journal.wait().map_err(work)?;
+            let n_bytes = inbox.write(journal).map_err(work)?;
+            let is_beside = BESIDE_BYTES <= n_bytes;
+            if !is_beside && 0 < n_bytes {
+                journal.sync().map_err(in_commit)?;
+            }
+            // The database is as it was.
             let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
-            return Ok(Committed::Journal);
+            return Ok(match is_beside {
+                true => Committed::JournalUnsynced,
+                false => Committed::Journal,
+            });
         }
         inbox::settle(&mut writer).map_err(work)?;
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
         upkeep::write_accesses(db, &self.accesses).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
-        run(db, "COMMIT").map_err(|error| GroupError::new(error, Doing::Commit))?;
+        writer.known.journal.wait().map_err(work)?;
+        run(db, "COMMIT").map_err(in_commit)?;
         writer.known.journal.rewind();
         Ok(Committed::Database {
             before: before.filter(|_| leaves_tokens),
@@ -318,7 +336,10 @@ impl WriterThread {
 
 /// What a commit went into.
 enum Committed {
+    /// The journal, where it is safe, unless there was nothing to keep.
     Journal,
+    /// The journal, where it is not safe yet.
+    JournalUnsynced,
     Database {
         /// The archive's state before the commit, if that left alone what tokens depend on.
         before: Option<grants::Stamp>,
@@ -327,6 +348,18 @@ enum Committed {
 
 fn work(error: rusqlite::Error) -> GroupError {
     GroupError::new(error, Doing::Work)
+}
+
+fn in_commit(error: rusqlite::Error) -> GroupError {
+    GroupError::new(error, Doing::Commit)
+}
+
+/// Tells every caller of a commit what came of it.
+fn tell_all(acknowledgements: Vec<Acknowledge>, result: &Result<(), GroupError>) {
+    for acknowledge in acknowledgements {
+        let outcome = result.as_ref().copied();
+        (acknowledge.tell)(outcome.map_err(GroupError::for_each));
+    }
 }
 
 /// The numbers given last, as the database has them.
