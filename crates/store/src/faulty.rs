@@ -9,10 +9,10 @@ pub use objects::{Switch, Trouble};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Login, Lsid, RepId, Window};
 
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Batch, DeadLetter, Document, Enabled,
     Examined, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence, Reading,
     RecordingKey, Running, Scan, SealedBody, Store, StoreError, TokenHash, Unsealed,
 };
@@ -110,8 +110,8 @@ impl Faulty {
 }
 
 impl Backend for Faulty {
-    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
-        self.write(move |inner| inner.append(account, events, now))
+    fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append> {
+        self.write(move |inner| inner.append(account, batch, now))
     }
 
     fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import> {

@@ -19,6 +19,7 @@
 //!
 //! Bytes of sealed sessions are opaque here; `debrief-report` writes and reads them.
 
+mod batch;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -34,9 +35,10 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Login, Lsid, RepId, Window};
 use futures::future::BoxFuture;
 
+pub use batch::Batch;
 pub use model::{
     AccessEntry, Account, AccountId, Append, Appended, Conflict, ConflictKind, DeadLetter,
     Document, Examined, Grant, Import, KeepRecording, KeptRecording, Material, NewAccount, Part,
@@ -53,7 +55,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The calls every backend has; their promises stand at the top of this crate.
 pub(crate) trait Backend: Send + Sync {
-    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append>;
+    fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append>;
     fn import(&self, documents: Vec<Document>, now: At) -> Answer<'_, Import>;
     fn pages(&self, reading: Reading, scan: Box<dyn Scan>) -> Answer<'_, Paged>;
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>>;
@@ -176,10 +178,10 @@ impl Store {
     pub async fn append(
         &self,
         account: AccountId,
-        events: Vec<Event>,
+        events: impl Into<Batch>,
         now: At,
     ) -> Result<Append, StoreError> {
-        self.backend.append(account, events, now).await
+        self.backend.append(account, events.into(), now).await
     }
 
     /// Adds finished sessions, all or none; a newer version of a session replaces the older.

@@ -39,13 +39,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Which, Window};
+use debrief_domain::{At, Directory, Login, Lsid, RepId, Which, Window};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::queue::{self, Receiver, Sender};
 use crate::{
-    AccessEntry, Account, AccountId, Answer, Append, Backend, DeadLetter, Document, Enabled,
+    AccessEntry, Account, AccountId, Answer, Append, Backend, Batch, DeadLetter, Document, Enabled,
     Examined, Flow, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence,
     Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
@@ -63,8 +63,6 @@ const READ_QUEUE_MAX: usize = 65_536;
 const READERS: usize = 2;
 /// Threads that read reports over time.
 const SCANNERS: usize = 2;
-/// Events of a batch that are encoded where they come from; more take a thread that may block.
-const PREPARE_EVENTS_INLINE: usize = 256;
 /// Entries of the access log that may wait.
 const ACCESS_PENDING_MAX: usize = 100_000;
 /// How long a commit waits for another process.
@@ -144,7 +142,15 @@ impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
     pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
-        let journal = journal::Journal::open(directory)?;
+        Sqlite::start(directory, db, journal::Journal::open(directory)?)
+    }
+
+    /// Starts the threads of an archive.
+    fn start(
+        directory: &Path,
+        db: Connection,
+        journal: journal::Journal,
+    ) -> Result<Sqlite, StoreError> {
         let front = journal.front();
         // Syncs the directory.
         let segments = Arc::new(Segments::open(directory)?);
@@ -372,15 +378,8 @@ impl Drop for Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn append(&self, account: AccountId, events: Vec<Event>, now: At) -> Answer<'_, Append> {
+    fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append> {
         Box::pin(async move {
-            let batch = if events.len() <= PREPARE_EVENTS_INLINE {
-                append::prepare(events)
-            } else {
-                tokio::task::spawn_blocking(move || append::prepare(events))
-                    .await
-                    .map_err(|_| StoreError::refused("the batch was given up"))?
-            };
             let written = self.write_into(Writes::Inbox, move |writer| {
                 let (verdict, answer) = append::append(writer, account, &batch, now)?;
                 // The batch is handed back: to take it apart is not the writer's work.

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use debrief_domain::Event;
 use debrief_domain::limits::{BATCH_EVENTS_MAX, SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
-use debrief_store::{Append, Conflict, ConflictKind, Flow};
+use debrief_store::{Append, Batch, Conflict, ConflictKind, Flow};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn take(
         .get(axum::http::header::CONTENT_LENGTH)
         .and_then(|len| len.to_str().ok()?.parse::<usize>().ok())
         .is_some_and(|len| len <= INLINE_BYTES_MAX);
-    let batch = if is_small && packing == Packing::None {
+    let received = if is_small && packing == Packing::None {
         read()?
     } else {
         let _turn = app.parsing().acquire().await.map_err(|_| body_broken())?;
@@ -77,10 +77,10 @@ async fn take(
             .await
             .map_err(|_| body_broken())??
     };
-    let lines = batch.lines;
+    let lines = received.lines;
     match app
         .store()
-        .append(caller.account.id, batch.events, app.now())
+        .append(caller.account.id, received.events, app.now())
         .await?
     {
         Append::Done(appended) => {
@@ -129,13 +129,14 @@ fn packing(headers: &HeaderMap) -> Result<Packing, ApiError> {
     }
 }
 
-/// The events of a batch, and the line or number of each.
-struct Batch {
-    events: Vec<Event>,
+/// The events of a body, and the line or number of each.
+#[derive(Default)]
+struct Received {
+    events: Batch,
     lines: Vec<usize>,
 }
 
-fn read_batch(bytes: &[u8], packing: Packing) -> Result<Batch, ApiError> {
+fn read_batch(bytes: &[u8], packing: Packing) -> Result<Received, ApiError> {
     let unpacked;
     let bytes = match packing {
         Packing::None => bytes,
@@ -150,16 +151,13 @@ fn read_batch(bytes: &[u8], packing: Packing) -> Result<Batch, ApiError> {
         }
     };
     let mut faults = Faults::default();
-    let mut batch = Batch {
-        events: Vec::new(),
-        lines: Vec::new(),
-    };
-    let n_values = read_values(bytes, &mut batch, &mut faults);
+    let mut received = Received::default();
+    let n_values = read_values(bytes, &mut received, &mut faults);
     if BATCH_EVENTS_MAX < n_values {
         return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX as u64));
     }
     if faults.list.is_empty() {
-        Ok(batch)
+        Ok(received)
     } else {
         Err(faults.into_error())
     }
@@ -205,7 +203,7 @@ impl Faults {
 /// the first character: no event begins with a bracket. One more than a batch may have ends it, and
 /// each is looked at only when it is short enough: a short text of many values must not become a
 /// long list. Gives how many values there were.
-fn read_values(bytes: &[u8], batch: &mut Batch, faults: &mut Faults) -> usize {
+fn read_values(bytes: &[u8], received: &mut Received, faults: &mut Faults) -> usize {
     let mut n_values = 0;
     let mut add = |line: usize, text: &[u8], faults: &mut Faults| {
         if EVENT_BYTES_MAX < text.trim_ascii().len() {
@@ -214,8 +212,8 @@ fn read_values(bytes: &[u8], batch: &mut Batch, faults: &mut Faults) -> usize {
             return Flow::More;
         }
         if let Some(event) = read_event(line, text, faults) {
-            batch.events.push(event);
-            batch.lines.push(line);
+            received.events.add(&event);
+            received.lines.push(line);
         }
         n_values += 1;
         if BATCH_EVENTS_MAX < n_values {

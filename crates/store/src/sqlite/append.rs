@@ -1,111 +1,20 @@
 //! Events in.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::ops::Range;
-
+use debrief_domain::At;
 use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
-use debrief_domain::{At, Event, Lsid, Summary};
-use foldhash::fast::RandomState;
-use sha2::{Digest, Sha256};
 
 use super::error::refused_or_corrupt;
 use super::ids::Name;
 use super::inbox::Part;
 use super::{Verdict, Writer};
-use crate::codec::add_event;
+use crate::batch::{Addition, Batch, Encoded};
 use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
-
-/// A batch as the writer takes it: everything that needs no archive is done beforehand, for there
-/// is only one writer.
-pub(super) struct Prepared {
-    /// In order of first mention.
-    sessions: Vec<Addition>,
-}
-
-/// What a batch has of one session.
-struct Addition {
-    lsid: Lsid,
-    /// In order of arrival.
-    events: Vec<Encoded>,
-    /// The events as they are kept, one after the other.
-    bytes: Vec<u8>,
-    /// What all of them tell. Those that are repeated told it before, so it does no harm that they
-    /// are in it.
-    summary: Summary,
-}
-
-/// An event of a batch.
-struct Encoded {
-    /// Its place in the batch.
-    event_idx: usize,
-    id_hash: [u8; 16],
-    digest: u32,
-    /// Its place in the bytes.
-    bytes: Range<usize>,
-}
-
-/// Encodes a batch.
-pub(super) fn prepare(events: Vec<Event>) -> Prepared {
-    let mut order: HashMap<Lsid, usize, RandomState> = HashMap::default();
-    let mut sessions: Vec<Addition> = Vec::new();
-    for (event_idx, event) in events.into_iter().enumerate() {
-        let idx = match order.get(&event.lsid) {
-            Some(idx) => *idx,
-            None => {
-                order.insert(event.lsid.clone(), sessions.len());
-                sessions.push(Addition {
-                    lsid: event.lsid.clone(),
-                    events: Vec::new(),
-                    bytes: Vec::new(),
-                    summary: Summary::default(),
-                });
-                sessions.len() - 1
-            }
-        };
-        sessions[idx].add(event_idx, &event);
-    }
-    Prepared { sessions }
-}
-
-impl Addition {
-    /// The bytes of some of its events, in order.
-    fn bytes_of(&self, some: &[&Encoded]) -> Cow<'_, [u8]> {
-        if some.len() == self.events.len() {
-            return Cow::Borrowed(&self.bytes);
-        }
-        let parts = some.iter().map(|event| &self.bytes[event.bytes.clone()]);
-        Cow::Owned(parts.collect::<Vec<&[u8]>>().concat())
-    }
-
-    fn add(&mut self, event_idx: usize, event: &Event) {
-        let begin = self.bytes.len();
-        add_event(&mut self.bytes, event);
-        let bytes = begin..self.bytes.len();
-        let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
-        let content = Sha256::new()
-            .chain_update(event.lsid.as_str())
-            .chain_update([0])
-            .chain_update(&self.bytes[bytes.clone()]);
-        let content: [u8; 32] = content.finalize().into();
-        let [a, b, c, d, ..] = content;
-        let mut id_hash = [0; 16];
-        id_hash.copy_from_slice(&hash[..16]);
-        self.summary.absorb(event);
-        self.events.push(Encoded {
-            event_idx,
-            id_hash,
-            digest: u32::from_le_bytes([a, b, c, d]),
-            bytes,
-        });
-    }
-}
 
 /// Adds a batch, all or nothing.
 pub(super) fn append(
     writer: &mut Writer<'_>,
     account: AccountId,
-    batch: &Prepared,
+    batch: &Batch,
     now: At,
 ) -> Result<(Verdict, Append), StoreError> {
     writer.n_beside_tokens += 1;

@@ -1,5 +1,5 @@
-//! Events of a session as they are kept: rows as they were settled while it runs, one compressed row when it
-//! is sealed, and a piece of a group when many are.
+//! Events of a session as they are kept: rows as they were settled while it runs, compressed where many
+//! are settled at once; one compressed row when it is sealed, and a piece of a group when many are.
 //!
 //! A group is compressed as one, for sessions are much alike; it lies in a segment file.
 
@@ -17,6 +17,12 @@ use crate::StoreError;
 const FORM_PLAIN: i64 = 0;
 const FORM_DEFLATE: i64 = 1;
 const FORM_GROUP: i64 = 2;
+const FORM_ZSTD: i64 = 3;
+
+/// Bytes from which on a settled row is compressed: a shorter one has its page beside others.
+const PRESSED_BYTES_MIN: usize = if cfg!(test) { 128 } else { 2 << 10 };
+/// How hard settled rows are compressed: they are written twice and seldom read.
+const PRESS_LEVEL: i32 = 1;
 
 /// Sessions of a group: fewer wait until there are as many.
 const GROUP_SESSIONS: usize = if cfg!(test) { 4 } else { 256 };
@@ -76,6 +82,7 @@ pub(super) fn events_beside(
         rows.push(match form {
             FORM_PLAIN => bytes,
             FORM_DEFLATE => inflate(&bytes)?,
+            FORM_ZSTD => unpress(&bytes)?,
             _ => neighbours.share(segments, &bytes)?,
         });
         // Rows are older the farther back: a chain that turned round would never end.
@@ -89,6 +96,47 @@ pub(super) fn events_beside(
 fn last_event(db: &Connection, place: i64) -> rusqlite::Result<Option<i64>> {
     db.prepare_cached("SELECT last_event FROM session WHERE place = ?1")?
         .query_row([place], |row| row.get(0))
+}
+
+/// Compresses rows that are settled; holds the compressor's memory between them.
+pub(super) struct Press(Option<zstd::bulk::Compressor<'static>>);
+
+impl Press {
+    pub(super) fn new() -> Press {
+        Press(zstd::bulk::Compressor::new(PRESS_LEVEL).ok())
+    }
+
+    /// The bytes compressed; none when they are as well off as they are.
+    pub(super) fn press(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if bytes.len() < PRESSED_BYTES_MIN {
+            return None;
+        }
+        let pressed = self.0.as_mut()?.compress(bytes).ok()?;
+        (pressed.len() < bytes.len()).then_some(pressed)
+    }
+}
+
+fn unpress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let len = zstd::zstd_safe::get_frame_content_size(bytes);
+    let len = len.ok().flatten().filter(|len| *len <= SESSION_BYTES_MAX);
+    let len = len.ok_or_else(|| damaged(None))?;
+    zstd::bulk::decompress(bytes, len as usize).map_err(|error| damaged(Some(error.into())))
+}
+
+/// Adds a row of events to a session's chain, compressed where it was, and gives its number.
+pub(super) fn add(
+    db: &Connection,
+    place: i64,
+    (plain, pressed): (&[u8], Option<&[u8]>),
+    before: Option<i64>,
+) -> rusqlite::Result<i64> {
+    let (form, bytes) = match pressed {
+        Some(pressed) => (FORM_ZSTD, pressed),
+        None => (FORM_PLAIN, plain),
+    };
+    db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![place, form, bytes, before])?;
+    Ok(db.last_insert_rowid())
 }
 
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
@@ -149,8 +197,11 @@ pub(super) fn pack(
         return Ok(None);
     };
     let is_packed: bool = db
-        .prepare_cached("SELECT form <> ?2 AND before IS NULL FROM event WHERE id = ?1")
-        .and_then(|mut select| select.query_row([last_event, FORM_PLAIN], |row| row.get(0)))
+        .prepare_cached("SELECT form IN (?2, ?3) AND before IS NULL FROM event WHERE id = ?1")
+        .and_then(|mut select| {
+            let forms = [last_event, FORM_DEFLATE, FORM_GROUP];
+            select.query_row(forms, |row| row.get(0))
+        })
         .map_err(refused_or_corrupt)?;
     if is_packed {
         return Ok(None);

@@ -16,7 +16,7 @@ use super::error::{corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::row::row;
-use super::settle::{Growth, settle_one};
+use super::settle::{Growth, settle_all};
 use super::writer::{Known, Writer};
 use crate::{StoreError, codec};
 
@@ -315,12 +315,11 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     (inbox.n_bytes, inbox.last, inbox.came) = (0, None, None);
     inbox.forget_record();
     inbox.forget_sizes();
-    for lsid in order {
-        if let Some(growth) = growing.remove(&lsid) {
-            settle_one(writer, &lsid, growth)?;
-        }
-    }
-    Ok(())
+    let growing: Vec<(Lsid, Growth)> = order
+        .into_iter()
+        .filter_map(|lsid| growing.remove(&lsid).map(|growth| (lsid, growth)))
+        .collect();
+    settle_all(writer, &growing)
 }
 
 impl Part<'_> {

@@ -63,6 +63,9 @@ struct Beside {
     is_busy: bool,
 }
 
+/// Waits until what was written into a file is on disk.
+pub(super) type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+
 /// Learns whether what was written is on disk.
 pub(super) type Told = Box<dyn FnOnce(rusqlite::Result<()>) + Send>;
 
@@ -120,6 +123,11 @@ impl std::error::Error for Damaged {}
 impl Journal {
     /// Opens the file, or makes it. Its name is safe once the directory is synced.
     pub(super) fn open(data: &Path) -> Result<Journal, StoreError> {
+        Journal::open_with(data, Box::new(File::sync_data))
+    }
+
+    /// The same, with something else that waits for the disk beside the writer.
+    pub(super) fn open_with(data: &Path, sync: Sync) -> Result<Journal, StoreError> {
         let path = data.join(FILE);
         let opened = OpenOptions::new()
             .read(true)
@@ -129,7 +137,7 @@ impl Journal {
             .open(&path);
         let started = opened.and_then(|file| {
             let file = Arc::new(file);
-            Ok((Beside::start(Arc::clone(&file))?, file))
+            Ok((Beside::start(Arc::clone(&file), sync)?, file))
         });
         let (beside, file) = started.map_err(|source| StoreError::Refused {
             what: format!("cannot open the file `{}`", path.display()),
@@ -279,13 +287,13 @@ impl Journal {
 }
 
 impl Beside {
-    fn start(file: Arc<File>) -> io::Result<Beside> {
+    fn start(file: Arc<File>, mut sync: Sync) -> io::Result<Beside> {
         let (calls, waiting) = sync_channel::<Told>(1);
         let (sender, synced_one) = sync_channel(1);
         let wait = move || {
             let _ends = AbortOnPanic;
             for told in waiting {
-                let result = file.sync_data();
+                let result = sync(&file);
                 let for_told = synced(&result);
                 // The writer first: it has more to do.
                 let _ = sender.send(result);

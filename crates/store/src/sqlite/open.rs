@@ -19,6 +19,7 @@ const FORMATS: &[&str] = &[
     include_str!("format4.sql"),
     include_str!("format5.sql"),
     include_str!("format6.sql"),
+    include_str!("format7.sql"),
 ];
 
 /// Pages in SQLite's log from which on a commit writes them back: 16 MiB, for pages that many commits

@@ -1,16 +1,22 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::thread;
 
 use debrief_domain::{At, Lsid, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{is_unreadable, unreadable};
+use super::events::Press;
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
-use super::{Writer, body, recording};
+use super::{Writer, body, events, recording};
 use crate::codec::Facts;
+
+/// Bytes of events from which on it is worth a thread to compress them.
+const PRESSED_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
 
 /// What came of one session since it was settled last.
 pub(super) struct Growth {
@@ -45,11 +51,44 @@ impl Growth {
     }
 }
 
+/// Puts what came of sessions into them, in this order. Where it is much, a thread beside compresses
+/// it: there are far fewer pages to write then.
+pub(super) fn settle_all(
+    writer: &mut Writer<'_>,
+    growing: &[(Lsid, Growth)],
+) -> rusqlite::Result<()> {
+    let n_bytes: usize = growing.iter().map(|(_, growth)| growth.bytes.len()).sum();
+    std::thread::scope(|scope| {
+        let (sender, pressed) = mpsc::channel();
+        if PRESSED_BYTES <= n_bytes {
+            let press = move || {
+                let mut press = Press::new();
+                for (_, growth) in growing {
+                    if sender.send(press.press(&growth.bytes)).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name("store-press".into());
+            // Without a thread rows are as long as they are.
+            let _ = thread.spawn_scoped(scope, press);
+        } else {
+            drop(sender);
+        }
+        for (lsid, growth) in growing {
+            let pressed = pressed.recv().ok().flatten();
+            settle_one(writer, lsid, growth, pressed.as_deref())?;
+        }
+        Ok(())
+    })
+}
+
 /// Puts what came of a session into it.
-pub(super) fn settle_one(
+fn settle_one(
     writer: &mut Writer<'_>,
     lsid: &Lsid,
-    growth: Growth,
+    growth: &Growth,
+    pressed: Option<&[u8]>,
 ) -> rusqlite::Result<()> {
     let known = row(writer.db, lsid).and_then(|row| {
         let before = match &row {
@@ -63,7 +102,7 @@ pub(super) fn settle_one(
         Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
-            return keep_events(writer.db, lsid, &growth);
+            return keep_events(writer.db, lsid, growth, pressed);
         }
         Err(error) => return Err(error),
     };
@@ -80,11 +119,16 @@ pub(super) fn settle_one(
         change: growth.change,
         row,
     };
-    keep(writer, &grown, &growth.bytes)
+    keep(writer, &grown, (&growth.bytes, pressed))
 }
 
 /// Keeps nothing but the events of a session whose state cannot be read.
-fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Result<()> {
+fn keep_events(
+    db: &Connection,
+    lsid: &Lsid,
+    growth: &Growth,
+    pressed: Option<&[u8]>,
+) -> rusqlite::Result<()> {
     let known: Option<(i64, Option<i64>, i64)> = db
         .prepare_cached("SELECT place, last_event, state FROM session WHERE lsid = ?1")?
         .query_row([lsid.as_str()], |row| {
@@ -94,7 +138,7 @@ fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Resul
     let Some((place, before, state)) = known else {
         return Ok(());
     };
-    let last_event = add_events(db, place, &growth.bytes, before)?;
+    let last_event = events::add(db, place, (&growth.bytes, pressed), before)?;
     db.prepare_cached(
         "UPDATE session SET last_event = ?2, change = ?3, n_events = n_events + ?4 \
          WHERE place = ?1",
@@ -113,18 +157,6 @@ fn keep_events(db: &Connection, lsid: &Lsid, growth: &Growth) -> rusqlite::Resul
     Ok(())
 }
 
-/// Adds a row of events to a session's chain, and gives its number.
-fn add_events(
-    db: &Connection,
-    place: i64,
-    bytes: &[u8],
-    before: Option<i64>,
-) -> rusqlite::Result<i64> {
-    db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, 0, ?2, ?3)")?
-        .execute(params![place, bytes, before])?;
-    Ok(db.last_insert_rowid())
-}
-
 /// A session with fresh events in it.
 struct Grown<'a> {
     lsid: &'a Lsid,
@@ -138,7 +170,11 @@ struct Grown<'a> {
 }
 
 /// Writes the events, the row and the index entries.
-fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::Result<()> {
+fn keep(
+    writer: &mut Writer<'_>,
+    grown: &Grown<'_>,
+    bytes: (&[u8], Option<&[u8]>),
+) -> rusqlite::Result<()> {
     let db = writer.db;
     let start = grown.summary.start().unwrap_or(grown.now).secs();
     let ended = grown.summary.ended.map(At::secs);
@@ -162,7 +198,7 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, bytes: &[u8]) -> rusqlite::R
         move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
     }
     let before = grown.row.as_ref().and_then(|row| row.last_event);
-    let last_event = add_events(db, place, bytes, before)?;
+    let last_event = events::add(db, place, bytes, before)?;
     if let Some(row) = &grown.row {
         update(db, row, grown, (start, ended), &facts, last_event)?;
     } else {

@@ -10,7 +10,7 @@ use crate::ConflictKind;
 use crate::conformance::{append, read, session, started};
 use crate::{Store, conformance};
 use debrief_domain::limits::SESSION_BYTES_MAX;
-use debrief_domain::{EventId, EventType, Filter, Permissions};
+use debrief_domain::{Event, EventId, EventType, Filter, Permissions};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,7 +62,7 @@ fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
     drop(db);
     assert_eq!(
         refusal(directory.path()),
-        "the archive has format 99, and this Debrief knows formats up to 6: use the newer Debrief \
+        "the archive has format 99, and this Debrief knows formats up to 7: use the newer Debrief \
          that wrote it"
     );
     let db = Connection::open(&file).unwrap();
@@ -296,7 +296,9 @@ async fn a_token_stays_remembered_over_our_own_events_and_nothing_else() {
     assert!(!is_remembered());
     assert!(ours.grant(token, now).await.unwrap().is_some());
     for lsid in ["a", "b", "c"] {
-        ours.append(AccountId(1), events(lsid), now).await.unwrap();
+        ours.append(AccountId(1), events(lsid).into(), now)
+            .await
+            .unwrap();
         assert!(is_remembered(), "{lsid}");
         ours.last_change().await.unwrap();
         assert!(is_remembered(), "{lsid} is settled");
@@ -307,12 +309,16 @@ async fn a_token_stays_remembered_over_our_own_events_and_nothing_else() {
     assert!(ours.grant(token, now).await.unwrap().is_some());
     append(&other_process, events("e")).await;
     other_process.last_change().await.unwrap();
-    ours.append(AccountId(1), events("f"), now).await.unwrap();
+    ours.append(AccountId(1), events("f").into(), now)
+        .await
+        .unwrap();
     ours.last_change().await.unwrap();
     assert!(!is_remembered(), "nor is it when our own events follow");
     assert!(ours.grant(token, now).await.unwrap().is_some());
     ours.renew_secret("a".into(), [2; 32]).await.unwrap();
-    ours.append(AccountId(1), events("g"), now).await.unwrap();
+    ours.append(AccountId(1), events("g").into(), now)
+        .await
+        .unwrap();
     assert!(!is_remembered());
     assert!(ours.grant(token, now).await.unwrap().is_none());
 }
@@ -387,6 +393,11 @@ async fn a_session_is_never_closed_a_moment_too_early() {
 /// A closed session with sealed bytes of its own.
 async fn sealed(store: &Store, lsid: &str, start: i64, body: &[u8]) -> u64 {
     append(store, session(lsid, start, Some(start + 5), "1", "2", "1")).await;
+    seal_all(store, body).await
+}
+
+/// Seals what is closed.
+async fn seal_all(store: &Store, body: &[u8]) -> u64 {
     let unsealed = store.unsealed(1_000).await.unwrap();
     let bodies = unsealed.into_iter().map(|unsealed| SealedBody {
         place: unsealed.place,

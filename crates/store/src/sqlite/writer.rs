@@ -28,7 +28,7 @@ const GATHER_WAIT: Duration = Duration::from_micros(250);
 const GATHER_BYTES: usize = 4 << 10;
 /// Bytes of a record from which on the writer goes on while it is brought to disk, for it then has
 /// more to do for the next one than to wait.
-const BESIDE_BYTES: usize = 16 << 10;
+const BESIDE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 

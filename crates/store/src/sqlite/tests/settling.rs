@@ -1,5 +1,6 @@
 //! Events that are acknowledged and not yet part of their sessions: what may come between.
 
+mod beside;
 mod law;
 
 use std::os::unix::fs::FileExt as _;
@@ -341,7 +342,7 @@ async fn sizes_of_sessions_are_remembered_within_bounds() {
     };
     for _ in 0..2 {
         for n in 0..5 {
-            sqlite.append(SENDER, batch(n), at(0)).await.unwrap();
+            sqlite.append(SENDER, batch(n).into(), at(0)).await.unwrap();
         }
         sqlite.last_change().await.unwrap();
     }
@@ -366,7 +367,7 @@ async fn events_that_are_not_settled_count_towards_the_limit_of_their_session() 
         .unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
     let (open, gate) = gate(&sqlite);
-    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")], at(0));
+    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")].into(), at(0));
     let (_, one, two, three, ()) = tokio::join!(gate, add("1"), add("2"), add("3"), async {
         open.send(()).unwrap()
     });
@@ -383,7 +384,7 @@ async fn what_is_refused_between_others_leaves_them_alone() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
     let (open, gate) = gate(&sqlite);
-    let add = |events: Vec<Event>| sqlite.append(SENDER, events, at(0));
+    let add = |events: Vec<Event>| sqlite.append(SENDER, events.into(), at(0));
     let stolen = vec![chat("9", "c"), chat("1", "b")];
     let documents = vec![document("a", 0, None, 1), document("d", 0, None, 1)];
     let (_, first, refused, import, second, again, lapsed, ()) = tokio::join!(
@@ -432,8 +433,8 @@ async fn who_follows_changes_from_a_batch_on_sees_the_next_one_of_the_same_sessi
     let (open, gate) = gate(&sqlite);
     let (_, first, _, ()) = tokio::join!(
         gate,
-        sqlite.append(SENDER, vec![chat("1", "a"), chat("2", "b")], at(0)),
-        sqlite.append(SENDER, vec![chat("3", "a")], at(0)),
+        sqlite.append(SENDER, vec![chat("1", "a"), chat("2", "b")].into(), at(0)),
+        sqlite.append(SENDER, vec![chat("3", "a")].into(), at(0)),
         async { open.send(()).unwrap() }
     );
     let Append::Done(appended) = first.unwrap() else {
@@ -450,7 +451,7 @@ async fn who_follows_changes_from_a_batch_on_sees_the_next_one_of_the_same_sessi
 async fn a_group_that_fails_leaves_nothing_in_memory() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
-    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")], at(0));
+    let add = |id: &str| sqlite.append(SENDER, vec![chat(id, "a")].into(), at(0));
     for n in 0..5 {
         let (kept, undone) = (format!("{n}-kept"), format!("{n}-undone"));
         add(&kept).await.unwrap();
@@ -481,10 +482,20 @@ fn is_full<T>(answer: Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Refused { what, .. }) if what == "the disk is full")
 }
 
+/// A text that compressing does little to.
+fn noise(n_chars: usize) -> String {
+    let mut chance = 1_u32;
+    let chars = std::iter::repeat_with(|| {
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (chance >> 24) as u8 % 95)
+    });
+    chars.take(n_chars).collect()
+}
+
 /// Sessions that take some pages.
 fn long(lsid: &str) -> Vec<Event> {
     let mut events = session(lsid, 0, None, "1", "", "1");
-    events[0].filename = Some("x".repeat(20_000));
+    events[0].filename = Some(noise(20_000));
     events
 }
 
@@ -492,12 +503,15 @@ fn long(lsid: &str) -> Vec<Event> {
 async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
-    sqlite.append(SENDER, long("a"), at(0)).await.unwrap();
+    sqlite
+        .append(SENDER, long("a").into(), at(0))
+        .await
+        .unwrap();
     sqlite.last_change().await.unwrap();
     let (open, gate) = gate(&sqlite);
     let (_, added, _, settled, ()) = tokio::join!(
         gate,
-        sqlite.append(SENDER, long("b"), at(0)),
+        sqlite.append(SENDER, long("b").into(), at(0)),
         async { full(&sqlite).await },
         async { sqlite.lapse(At::MIN, 10).await },
         async { open.send(()).unwrap() }
@@ -507,7 +521,10 @@ async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
     let roomy = "PRAGMA max_page_count = 1000000";
     sql(&sqlite, Writes::Inbox, roomy).await.unwrap();
     assert_eq!(sqlite.last_change().await.unwrap(), 1);
-    let again = sqlite.append(SENDER, long("b"), at(0)).await.unwrap();
+    let again = sqlite
+        .append(SENDER, long("b").into(), at(0))
+        .await
+        .unwrap();
     assert!(matches!(again, Append::Done(appended) if appended.fresh == 3 && appended.change == 2));
     let store = Store {
         backend: Arc::new(sqlite),
@@ -523,15 +540,18 @@ async fn what_cannot_be_settled_for_now_is_refused_to_readers_and_not_lost() {
     // Each fills most of a page, and neither is so long that it is settled at once.
     let filling = |lsid: &str| {
         let mut event = chat(lsid, lsid);
-        event.filename = Some("x".repeat(3_000));
+        event.filename = Some(noise(3_600));
         vec![event]
     };
-    sqlite.append(SENDER, filling("a"), at(0)).await.unwrap();
+    sqlite
+        .append(SENDER, filling("a").into(), at(0))
+        .await
+        .unwrap();
     sqlite.last_change().await.unwrap();
     let (open, gate) = gate(&sqlite);
     let (_, added, _, ()) = tokio::join!(
         gate,
-        sqlite.append(SENDER, filling("b"), at(0)),
+        sqlite.append(SENDER, filling("b").into(), at(0)),
         async { full(&sqlite).await },
         async { open.send(()).unwrap() }
     );
@@ -540,7 +560,9 @@ async fn what_cannot_be_settled_for_now_is_refused_to_readers_and_not_lost() {
         assert!(is_full(sqlite.last_change().await));
         assert!(is_full(sqlite.unsealed(10).await));
         assert!(is_full(
-            sqlite.append(SENDER, vec![chat("c", "c")], at(0)).await
+            sqlite
+                .append(SENDER, vec![chat("c", "c")].into(), at(0))
+                .await
         ));
     }
     drop(sqlite);
@@ -564,7 +586,7 @@ async fn a_session_whose_facts_are_damaged_stops_no_other_and_is_named() {
     let late = ["a", "b", "c"].map(|lsid| chat(&format!("late-{lsid}"), lsid));
     let (_, added, _, ()) = tokio::join!(
         gate,
-        sqlite.append(SENDER, late.to_vec(), at(0)),
+        sqlite.append(SENDER, late.to_vec().into(), at(0)),
         async { sql(&sqlite, Writes::Database, damage).await },
         async { open.send(()).unwrap() }
     );

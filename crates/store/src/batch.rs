@@ -1,0 +1,106 @@
+//! Events on their way in, in the form in which they are kept.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use debrief_domain::{Event, Lsid, Summary};
+use foldhash::fast::RandomState;
+use sha2::{Digest, Sha256};
+
+use crate::codec::add_event;
+
+/// Events that are appended together. Each is encoded when it is added: everything that needs no
+/// archive is done before the one writer has it, and an event is in memory no longer than it takes.
+#[derive(Default)]
+pub struct Batch {
+    n_events: usize,
+    by_lsid: HashMap<Lsid, usize, RandomState>,
+    /// In order of first mention.
+    pub(crate) sessions: Vec<Addition>,
+}
+
+/// What a batch has of one session.
+pub(crate) struct Addition {
+    pub(crate) lsid: Lsid,
+    /// In order of arrival.
+    pub(crate) events: Vec<Encoded>,
+    /// The events as they are kept, one after the other.
+    bytes: Vec<u8>,
+    /// What all of them tell. Those that are repeated told it before, so it does no harm that they
+    /// are in it.
+    pub(crate) summary: Summary,
+}
+
+/// An event of a batch.
+pub(crate) struct Encoded {
+    /// Its place in the batch.
+    pub(crate) event_idx: usize,
+    pub(crate) id_hash: [u8; 16],
+    pub(crate) digest: u32,
+    /// Its place in the bytes.
+    pub(crate) bytes: Range<usize>,
+}
+
+impl Batch {
+    /// Adds an event; conflicts name it by how many were added before.
+    pub fn add(&mut self, event: &Event) {
+        let idx = match self.by_lsid.get(&event.lsid) {
+            Some(idx) => *idx,
+            None => {
+                let idx = self.sessions.len();
+                self.by_lsid.insert(event.lsid.clone(), idx);
+                self.sessions.push(Addition {
+                    lsid: event.lsid.clone(),
+                    events: Vec::new(),
+                    bytes: Vec::new(),
+                    summary: Summary::default(),
+                });
+                idx
+            }
+        };
+        self.sessions[idx].add(self.n_events, event);
+        self.n_events += 1;
+    }
+}
+
+impl From<Vec<Event>> for Batch {
+    fn from(events: Vec<Event>) -> Batch {
+        let mut batch = Batch::default();
+        events.iter().for_each(|event| batch.add(event));
+        batch
+    }
+}
+
+impl Addition {
+    /// The bytes of some of its events, in order.
+    pub(crate) fn bytes_of(&self, some: &[&Encoded]) -> Cow<'_, [u8]> {
+        if some.len() == self.events.len() {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let parts = some.iter().map(|event| &self.bytes[event.bytes.clone()]);
+        Cow::Owned(parts.collect::<Vec<&[u8]>>().concat())
+    }
+
+    fn add(&mut self, event_idx: usize, event: &Event) {
+        let begin = self.bytes.len();
+        add_event(&mut self.bytes, event);
+        let bytes = begin..self.bytes.len();
+        let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
+        let content = Sha256::new()
+            .chain_update(event.lsid.as_str())
+            .chain_update([0])
+            .chain_update(&self.bytes[bytes.clone()]);
+        let content: [u8; 32] = content.finalize().into();
+        let [a, b, c, d, ..] = content;
+        let mut id_hash = [0; 16];
+        id_hash.copy_from_slice(&hash[..16]);
+        self.summary.absorb(event);
+        self.events.push(Encoded {
+            event_idx,
+            id_hash,
+            digest: u32::from_le_bytes([a, b, c, d]),
+            bytes,
+        });
+    }
+}

@@ -1,0 +1,182 @@
+//! What goes on beside the writer: waiting for the disk, and compressing what is settled.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::*;
+
+/// An archive whose journal is on disk when the receiver has something, which says whether it is.
+fn archive(directory: &Path, disk: Receiver<io::Result<()>>) -> Sqlite {
+    // A test that fails must end.
+    let patience = Duration::from_secs(10);
+    let sync = move |_: &std::fs::File| disk.recv_timeout(patience).unwrap_or_else(|_| fault());
+    let journal = journal::Journal::open_with(directory, Box::new(sync)).unwrap();
+    Sqlite::start(directory, open::open(directory).unwrap(), journal).unwrap()
+}
+
+/// So long that the writer does not wait for it.
+fn long_chat(id: &str, text: &str) -> Vec<Event> {
+    let mut event = chat(id, "a");
+    event.filename = Some(text.repeat(2_000 / text.len()));
+    vec![event]
+}
+
+fn fault() -> io::Result<()> {
+    Err(io::Error::other("a fault of the disk"))
+}
+
+#[track_caller]
+fn assert_done(answer: Result<Append, StoreError>, (fresh, repeated): (u64, u64)) {
+    match answer {
+        Ok(Append::Done(done)) => assert_eq!((done.fresh, done.repeated), (fresh, repeated)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_told_before_a_record_is_on_disk_not_even_of_what_repeats_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let sqlite = archive(directory.path(), waiting);
+    let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    let mut again = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    let mut short = sqlite.append(SENDER, vec![chat("2", "a")].into(), at(0));
+    // Long enough for a writer who forgot to wait; the calls begin in this order.
+    for answer in [&mut first, &mut again, &mut short] {
+        let told = tokio::time::timeout(Duration::from_millis(10), answer).await;
+        assert!(told.is_err());
+    }
+    disk.send(Ok(())).unwrap();
+    assert_done(first.await, (1, 0));
+    assert_done(again.await, (0, 1));
+    assert_done(short.await, (1, 0));
+    assert_eq!(sqlite.last_change().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_the_disk_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let sqlite = archive(directory.path(), waiting);
+    let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
+    assert!(told.is_err());
+    let mut seen = sqlite.last_change();
+    let told = tokio::time::timeout(Duration::from_millis(10), &mut seen).await;
+    assert!(told.is_err());
+    disk.send(Ok(())).unwrap();
+    assert_eq!(seen.await.unwrap(), 1);
+    assert_done(first.await, (1, 0));
+}
+
+#[tokio::test]
+async fn what_a_failing_disk_leaves_open_is_told_so_and_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let sqlite = archive(directory.path(), waiting);
+    disk.send(fault()).unwrap();
+    let failed = sqlite
+        .append(SENDER, long_chat("1", "x").into(), at(0))
+        .await;
+    assert!(matches!(failed, Err(StoreError::Unknown { .. })));
+    // Nothing is written behind it; who comes next did nothing.
+    let other = || sqlite.append(SENDER, vec![chat("2", "a")].into(), at(0));
+    let refused = other().await;
+    assert!(matches!(refused, Err(StoreError::Refused { .. })));
+    assert_done(other().await, (1, 0));
+    let again = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    assert_done(again.await, (0, 1));
+    assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+    drop(sqlite);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(append(&store, vec![chat("2", "a")]).await, (0, 1));
+    let mut session = store.examine(i64::MIN, 10).await.unwrap();
+    assert_eq!(session.remove(0).events.len(), 2);
+}
+
+/// The forms and bytes of the rows of events.
+fn rows(directory: &Path) -> Vec<(i64, i64)> {
+    let db = db(directory);
+    let mut select = db
+        .prepare("SELECT form, length(bytes) FROM event ORDER BY id")
+        .unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[tokio::test]
+async fn events_that_are_settled_with_many_are_compressed_until_they_are_sealed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    // Fewer bytes in all than are worth a thread.
+    append(&store, long_chat("1", "hello ")).await;
+    store.last_change().await.unwrap();
+    // Enough, and the second session too short by itself.
+    let mut many = long_chat("2", "there ");
+    many.push(chat("3", "b"));
+    many.extend(long_chat("4", "again "));
+    append(&store, many).await;
+    store.last_change().await.unwrap();
+    let [(0, 2_000..), (3, 1..500), (0, 1..100)] = *rows(directory.path()) else {
+        panic!("{:?}", rows(directory.path()));
+    };
+    let examined = store.examine(i64::MIN, 10).await.unwrap();
+    let ids = |idx: usize| {
+        let events = examined[idx].events.iter();
+        events.map(|event| event.id.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!((ids(0), ids(1)), (vec!["1", "2", "4"], vec!["3"]));
+}
+
+#[tokio::test]
+async fn a_compressed_row_is_packed_when_its_session_is_sealed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let mut events = session("a", 0, Some(5), "1", "", "1");
+    events[0].filename = Some("hello ".repeat(1_000));
+    append(&store, events).await;
+    store.last_change().await.unwrap();
+    assert_eq!(rows(directory.path())[0].0, 3);
+    assert_eq!(seal_all(&store, b"sealed").await, 1);
+    assert_eq!(rows(directory.path())[0].0, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_compressed_row_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    append(
+        &store,
+        [long_chat("1", "hello "), long_chat("2", "there ")].concat(),
+    )
+    .await;
+    store.last_change().await.unwrap();
+    assert_eq!(rows(directory.path())[0].0, 3);
+    // Cut, without a length, and with one that no session may have.
+    for damage in [
+        "substr(bytes, 1, length(bytes) - 1)",
+        "x'28b52ffd0400'",
+        "x'28b52ffde0ffffffffffffffff'",
+    ] {
+        let db = db(directory.path());
+        db.execute_batch("CREATE TEMP TABLE kept AS SELECT id, bytes FROM event")
+            .unwrap();
+        db.execute(&format!("UPDATE event SET bytes = {damage}"), [])
+            .unwrap();
+        let examined = store.examine(i64::MIN, 10).await.unwrap();
+        assert!(
+            examined[0]
+                .faults
+                .iter()
+                .any(|fault| fault.contains("events")),
+            "{damage}"
+        );
+        db.execute_batch(
+            "UPDATE event SET bytes = (SELECT bytes FROM kept WHERE kept.id = event.id)",
+        )
+        .unwrap();
+    }
+    let examined = store.examine(i64::MIN, 10).await.unwrap();
+    assert_eq!(examined[0].faults, Vec::<String>::new());
+}
