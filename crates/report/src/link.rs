@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use debrief_domain::RecordingKind;
 use hmac::{Hmac, KeyInit, Mac};
@@ -145,10 +146,9 @@ pub enum Verdict {
 impl Links {
     /// What writes these links.
     pub fn signer(self) -> Signer {
-        let behind_first = LinkTarget::ALL.map(|target| self.behind(target, 0));
         Signer {
             before: format!("{}/session_download?lsid=l%3D", self.base),
-            behind_first,
+            behind_first: LinkTarget::ALL.map(|_| OnceLock::new()),
             links: self,
         }
     }
@@ -170,19 +170,21 @@ pub struct Signer {
     /// What stands before the session's id.
     before: String,
     /// What stands behind the signature of each target's first instance, in order of
-    /// [`LinkTarget::ALL`]: most links have that one, and the formatter is slow.
-    behind_first: [String; LinkTarget::ALL.len()],
+    /// [`LinkTarget::ALL`]: most links have that one, and the formatter is slow. Made when the first
+    /// link wants it, for a report of one session wants few.
+    behind_first: [OnceLock<String>; LinkTarget::ALL.len()],
 }
 
 impl Signer {
     fn behind_first(&self, target: LinkTarget) -> &str {
         let [chat, session, screen, shell] = &self.behind_first;
-        match target {
+        let behind = match target {
             LinkTarget::Chat => chat,
             LinkTarget::Recording(RecordingKind::Session) => session,
             LinkTarget::Recording(RecordingKind::ShowMyScreen) => screen,
             LinkTarget::Recording(RecordingKind::CommandShell) => shell,
-        }
+        };
+        behind.get_or_init(|| self.links.behind(target, 0))
     }
 
     /// Whether links to recordings are shown.

@@ -70,7 +70,7 @@ pub(super) fn page(
 }
 
 /// The last commit in the database, and its era.
-fn moment(db: &Connection) -> rusqlite::Result<(Change, Era)> {
+pub(super) fn moment(db: &Connection) -> rusqlite::Result<(Change, Era)> {
     let change = counter(db, "change")?;
     Ok((Change(change as u64), Era(counter(db, "era")?)))
 }
@@ -80,11 +80,11 @@ pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
 /// Shows the one session that a reading names, if it is sealed and not long, with one look into the
 /// database; a session that nobody knows is soon shown, too. For everything else it says no, and has
-/// shown nothing. The journal was looked at before it was made sure that the transaction is up to date.
+/// shown nothing. `bound` is the last commit in the database.
 pub(super) fn on_the_spot(
     db: &Connection,
     segments: &Segments,
-    seen: Seen,
+    bound: Change,
     reading: &mut Reading,
     scan: &mut dyn Scan,
 ) -> Result<bool, StoreError> {
@@ -95,7 +95,7 @@ pub(super) fn on_the_spot(
         return Ok(false);
     };
     // Whatever fails here is a reader's to meet again.
-    let Ok((bound, era, place, row)) = spot(db, lsid) else {
+    let Ok((place, row)) = spot(db, lsid) else {
         return Ok(false);
     };
     let shows = match (place, &row) {
@@ -103,7 +103,7 @@ pub(super) fn on_the_spot(
         (Some(_), None) => false,
         (None, _) => true,
     };
-    if !shows || seen.lacks(era) {
+    if !shows {
         return Ok(false);
     }
     if let Some(row) = row {
@@ -114,27 +114,26 @@ pub(super) fn on_the_spot(
         })?;
         reading.last = Some((1, 0, row.place));
     }
-    reading.bound = Some(Change(bound as u64));
+    reading.bound = Some(bound);
     reading.stage = Stage::Done;
     scan.page_over(reading)?;
     Ok(true)
 }
 
-/// The last commit in the database, and its era; the session's place, if there is one; its row, if it
-/// is sealed.
-type Spot = (i64, Era, Option<i64>, Option<body::Row>);
-
-fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<Spot> {
-    db.prepare_cached(
-        "SELECT s.place, b.change, b.names, b.segment, b.at, b.len, c.value, e.value \
-         FROM counter c JOIN counter e LEFT JOIN session s ON s.lsid = ?1 \
-         LEFT JOIN body b ON b.place = s.place WHERE c.name = 'change' AND e.name = 'era'",
-    )?
-    .query_row([lsid.as_str()], |row| {
-        let is_sealed = row.get_ref(1)? != rusqlite::types::ValueRef::Null;
-        let sealed = is_sealed.then(|| body::Row::of(row)).transpose()?;
-        Ok((row.get(6)?, Era(row.get(7)?), row.get(0)?, sealed))
-    })
+/// A session's place, if there is one, and its row, if it is sealed.
+fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<body::Row>)> {
+    let found = db
+        .prepare_cached(
+            "SELECT s.place, b.change, b.names, b.segment, b.at, b.len FROM session s \
+             LEFT JOIN body b ON b.place = s.place WHERE s.lsid = ?1",
+        )?
+        .query_row([lsid.as_str()], |row| {
+            let is_sealed = row.get_ref(1)? != rusqlite::types::ValueRef::Null;
+            let sealed = is_sealed.then(|| body::Row::of(row)).transpose()?;
+            Ok((Some(row.get(0)?), sealed))
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Where a new reading starts.

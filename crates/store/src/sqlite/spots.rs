@@ -5,16 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use debrief_domain::Change;
 use rusqlite::Connection;
 
 use super::error::refused_or_corrupt;
+use super::journal::Era;
 use super::{Files, grants, open, page};
 use crate::{Reading, Scan, StoreError};
 
 /// Single sealed sessions that are read at once where they are asked for, without a thread.
 const SPOTS: usize = 2;
 /// The page cache of each of their connections.
-const SPOT_CACHE_KIB: i64 = 4 << 10;
+const SPOT_CACHE_KIB: i64 = 8 << 10;
 
 /// Connections for what takes less time than it takes to wake a reader.
 pub(super) struct Spots {
@@ -29,6 +31,8 @@ pub(super) struct Spot {
     pub(super) db: Connection,
     /// The archive's state before the transaction was opened.
     stamp: Option<grants::Stamp>,
+    /// What the transaction sees as the last commit, and its era.
+    moment: Option<(Change, Era)>,
 }
 
 impl Spots {
@@ -42,7 +46,11 @@ impl Spots {
             db.busy_timeout(Duration::ZERO)
                 .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
                 .map_err(refused_or_corrupt)?;
-            Ok(Spot { db, stamp: None })
+            Ok(Spot {
+                db,
+                stamp: None,
+                moment: None,
+            })
         };
         let spots = std::iter::repeat_with(open).take(SPOTS);
         Ok(Spots {
@@ -72,10 +80,13 @@ impl Spots {
             let Ok(seen) = files.journal.look() else {
                 return Ok(false);
             };
-            if spot.renew(&self.grants).is_err() {
+            let Ok((bound, era)) = spot.renew(&self.grants) else {
+                return Ok(false);
+            };
+            if seen.lacks(era) {
                 return Ok(false);
             }
-            page::on_the_spot(&spot.db, &files.segments, seen, reading, scan)
+            page::on_the_spot(&spot.db, &files.segments, bound, reading, scan)
         }));
         if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
             spot.release();
@@ -97,16 +108,21 @@ impl Spots {
 }
 
 impl Spot {
-    /// Sees to it that the transaction sees the archive as it is.
-    fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<()> {
+    /// Sees to it that the transaction sees the archive as it is. Gives the last commit in the
+    /// database, and its era.
+    fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<(Change, Era)> {
         let now = grants.stamp();
-        if now.is_some() && now == self.stamp {
-            return Ok(());
+        if let Some(moment) = self.moment
+            && now.is_some()
+            && now == self.stamp
+        {
+            return Ok(moment);
         }
         self.release();
         self.db.prepare_cached("BEGIN")?.execute([])?;
-        self.stamp = now;
-        Ok(())
+        let moment = page::moment(&self.db)?;
+        (self.stamp, self.moment) = (now, Some(moment));
+        Ok(moment)
     }
 
     fn may_stay_open(&self) -> bool {
@@ -115,7 +131,7 @@ impl Spot {
     }
 
     fn release(&mut self) {
-        self.stamp = None;
+        (self.stamp, self.moment) = (None, None);
         if !self.db.is_autocommit() {
             // Nothing was written.
             let _ = self

@@ -757,7 +757,6 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     sealed(&store, "b", 200, &vec![2; len + 1]).await;
     let db = open::open_reader(directory.path()).unwrap();
     let segments = Segments::open(directory.path()).unwrap();
-    let nothing = journal::Seen::Nothing;
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
             which: named(lsid),
@@ -765,7 +764,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
         };
         let mut reading = Reading::new(selection, crate::Members::default());
         let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
-        let shown = page::on_the_spot(&db, &segments, nothing, &mut reading, &mut scan).unwrap();
+        let shown = page::on_the_spot(&db, &segments, Change(4), &mut reading, &mut scan).unwrap();
         assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
     }
     let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();
