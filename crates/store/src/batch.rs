@@ -17,7 +17,7 @@ pub struct Batch {
     n_events: usize,
     by_lsid: HashMap<Lsid, usize, RandomState>,
     /// In order of first mention.
-    pub(crate) sessions: Vec<Addition>,
+    sessions: Vec<Addition>,
 }
 
 /// What a batch has of one session.
@@ -61,6 +61,11 @@ impl Batch {
         };
         self.sessions[idx].add(self.n_events, event);
         self.n_events += 1;
+    }
+
+    /// What it has, session by session: all that the writer wants.
+    pub(crate) fn into_sessions(self) -> Vec<Addition> {
+        self.sessions
     }
 }
 

@@ -170,7 +170,8 @@ impl Store {
         })
     }
 
-    /// Adds events of one account, all or none.
+    /// Adds events of one account, all or none. They are encoded here and now, unless that was done:
+    /// whoever has thousands makes the [`Batch`] where it may take its time.
     ///
     /// # Errors
     ///

@@ -380,12 +380,13 @@ impl Drop for Sqlite {
 impl Backend for Sqlite {
     fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append> {
         Box::pin(async move {
+            let sessions = batch.into_sessions();
             let written = self.write_into(Writes::Inbox, move |writer| {
-                let (verdict, answer) = append::append(writer, account, &batch, now)?;
-                // The batch is handed back: to take it apart is not the writer's work.
-                Ok((verdict, (answer, batch)))
+                let (verdict, answer) = append::append(writer, account, &sessions, now)?;
+                // They are handed back: to take them apart is not the writer's work.
+                Ok((verdict, (answer, sessions)))
             });
-            let (answer, _batch) = written.await?;
+            let (answer, _sessions) = written.await?;
             Ok(answer)
         })
     }

@@ -27,7 +27,8 @@ use crate::wire::event::{parse, typed};
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Bytes of one event.
 pub const EVENT_BYTES_MAX: usize = 4 << 20;
-/// Batches that are parsed at once: a parsed one takes many times its bytes.
+/// Batches that are parsed at once: as JSON values, where that is asked for, one takes many times its
+/// bytes.
 pub(crate) const PARSES_AT_ONCE_MAX: usize = 4;
 /// Batches that are received at once; their bytes bound the memory of intake.
 pub const BATCHES_AT_ONCE_MAX: usize = 64;

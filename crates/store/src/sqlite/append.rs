@@ -7,14 +7,14 @@ use super::error::refused_or_corrupt;
 use super::ids::Name;
 use super::inbox::Part;
 use super::{Verdict, Writer};
-use crate::batch::{Addition, Batch, Encoded};
+use crate::batch::{Addition, Encoded};
 use crate::{AccountId, Append, Appended, Conflict, ConflictKind, StoreError};
 
 /// Adds a batch, all or nothing.
 pub(super) fn append(
     writer: &mut Writer<'_>,
     account: AccountId,
-    batch: &Batch,
+    sessions: &[Addition],
     now: At,
 ) -> Result<(Verdict, Append), StoreError> {
     writer.n_beside_tokens += 1;
@@ -25,8 +25,8 @@ pub(super) fn append(
         change: 0,
     };
     let mut conflicts = Vec::new();
-    let mut all = Vec::with_capacity(batch.sessions.len());
-    for addition in &batch.sessions {
+    let mut all = Vec::with_capacity(sessions.len());
+    for addition in sessions {
         let fresh = fresh(writer, account, addition, &mut appended, &mut conflicts)?;
         if !fresh.is_empty() {
             all.push((addition, addition.bytes_of(&fresh), fresh.len() as u32));

@@ -20,7 +20,10 @@ const FORM_GROUP: i64 = 2;
 const FORM_ZSTD: i64 = 3;
 
 /// Bytes from which on a settled row is compressed: a shorter one has its page beside others.
-const PRESSED_BYTES_MIN: usize = if cfg!(test) { 128 } else { 2 << 10 };
+pub(super) const PRESSED_BYTES_MIN: usize = if cfg!(test) { 128 } else { 2 << 10 };
+/// Bytes of the longest row that was compressed. A longer one stays plain, so that what it becomes when
+/// it is read has a limit.
+pub(super) const PRESSED_BYTES_MAX: usize = if cfg!(test) { 32 << 10 } else { 64 << 20 };
 /// How hard settled rows are compressed: they are written twice and seldom read.
 const PRESS_LEVEL: i32 = 1;
 
@@ -108,7 +111,7 @@ impl Press {
 
     /// The bytes compressed; none when they are as well off as they are.
     pub(super) fn press(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if bytes.len() < PRESSED_BYTES_MIN {
+        if !(PRESSED_BYTES_MIN..=PRESSED_BYTES_MAX).contains(&bytes.len()) {
             return None;
         }
         let pressed = self.0.as_mut()?.compress(bytes).ok()?;
@@ -116,9 +119,12 @@ impl Press {
     }
 }
 
-fn unpress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+pub(super) fn unpress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
     let len = zstd::zstd_safe::get_frame_content_size(bytes);
-    let len = len.ok().flatten().filter(|len| *len <= SESSION_BYTES_MAX);
+    let len = len
+        .ok()
+        .flatten()
+        .filter(|len| *len <= PRESSED_BYTES_MAX as u64);
     let len = len.ok_or_else(|| damaged(None))?;
     zstd::bulk::decompress(bytes, len as usize).map_err(|error| damaged(Some(error.into())))
 }

@@ -64,7 +64,7 @@ struct Beside {
 }
 
 /// Waits until what was written into a file is on disk.
-pub(super) type Sync = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
+pub(super) type SyncData = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
 /// Learns whether what was written is on disk.
 pub(super) type Told = Box<dyn FnOnce(rusqlite::Result<()>) + Send>;
@@ -127,7 +127,7 @@ impl Journal {
     }
 
     /// The same, with something else that waits for the disk beside the writer.
-    pub(super) fn open_with(data: &Path, sync: Sync) -> Result<Journal, StoreError> {
+    pub(super) fn open_with(data: &Path, sync: SyncData) -> Result<Journal, StoreError> {
         let path = data.join(FILE);
         let opened = OpenOptions::new()
             .read(true)
@@ -231,12 +231,13 @@ impl Journal {
         synced(&self.front.file.sync_data())
     }
 
-    /// Lets a thread wait until what was written is on disk, and tell whoever wants to know. Nothing
+    /// Lets a thread wait until what was written is on disk, and tell whoever wants to know. No record
     /// may be written meanwhile: [`Journal::wait`] comes first.
     pub(super) fn sync_beside(&mut self, told: Told) {
         debug_assert!(!self.beside.is_busy);
-        // The thread lives as long as this.
-        self.beside.is_busy = self.beside.calls.send(told).is_ok();
+        self.beside.is_busy = true;
+        // Were the thread gone, `wait` would say so.
+        let _ = self.beside.calls.send(told);
     }
 
     /// Waits until the thread has nothing to wait for. An error says that what was written last may
@@ -287,7 +288,7 @@ impl Journal {
 }
 
 impl Beside {
-    fn start(file: Arc<File>, mut sync: Sync) -> io::Result<Beside> {
+    fn start(file: Arc<File>, mut sync: SyncData) -> io::Result<Beside> {
         let (calls, waiting) = sync_channel::<Told>(1);
         let (sender, synced_one) = sync_channel(1);
         let wait = move || {

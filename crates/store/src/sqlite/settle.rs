@@ -1,7 +1,7 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use debrief_domain::{At, Lsid, Summary};
@@ -15,8 +15,10 @@ use super::row::{HEARD_MILLIS, Row, new_place, row};
 use super::{Writer, body, events, recording};
 use crate::codec::Facts;
 
-/// Bytes of events from which on it is worth a thread to compress them.
-const PRESSED_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// Bytes of long rows from which on it is worth a thread to compress them.
+const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
+/// Compressed rows that may wait for the writer.
+const PRESSED_WAITING: usize = 64;
 
 /// What came of one session since it was settled last.
 pub(super) struct Growth {
@@ -57,9 +59,10 @@ pub(super) fn settle_all(
     writer: &mut Writer<'_>,
     growing: &[(Lsid, Growth)],
 ) -> rusqlite::Result<()> {
-    let n_bytes: usize = growing.iter().map(|(_, growth)| growth.bytes.len()).sum();
-    std::thread::scope(|scope| {
-        let (sender, pressed) = mpsc::channel();
+    let lens = growing.iter().map(|(_, growth)| growth.bytes.len());
+    let n_bytes: usize = lens.filter(|len| events::PRESSED_BYTES_MIN <= *len).sum();
+    thread::scope(|scope| {
+        let (sender, pressed) = sync_channel(PRESSED_WAITING);
         if PRESSED_BYTES <= n_bytes {
             let press = move || {
                 let mut press = Press::new();
@@ -80,6 +83,7 @@ pub(super) fn settle_all(
             settle_one(writer, lsid, growth, pressed.as_deref())?;
         }
         Ok(())
+        // The receiver ends here, and with it a thread that has more to say.
     })
 }
 

@@ -1,6 +1,6 @@
 //! The one thread that writes: it takes whatever waits, runs it in one transaction with a savepoint
-//! per call, and acknowledges after the commit is on disk. A commit of nothing but events is a record
-//! in the journal; any other one settles, and is a commit of the database.
+//! per call, and has it acknowledged after the commit is on disk. A commit of nothing but events is a
+//! record in the journal; any other one settles, and is a commit of the database.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,9 +26,9 @@ const GATHER_WAIT: Duration = Duration::from_micros(250);
 /// Bytes of events with which a commit waits for nobody: while it waits for the disk, other batches are
 /// made ready.
 const GATHER_BYTES: usize = 4 << 10;
-/// Bytes of a record from which on the writer goes on while it is brought to disk, for it then has
-/// more to do for the next one than to wait.
-const BESIDE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 16 << 10 };
+/// Bytes from which on a record is brought to disk beside the writer: to run the calls of the next one
+/// then takes about as long as the disk does.
+const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 16 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
@@ -192,8 +192,6 @@ impl WriterThread {
                 }
                 Waited::Closed => {
                     self.write_what_waits();
-                    // Whoever waits is told before the process ends, whatever it is.
-                    let _ = self.known.journal.wait();
                     return self.cut_journal();
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::*;
+use crate::sqlite::events::{PRESSED_BYTES_MAX, PRESSED_BYTES_MIN, Press, unpress};
 
 /// An archive whose journal is on disk when the receiver has something, which says whether it is.
 fn archive(directory: &Path, disk: Receiver<io::Result<()>>) -> Sqlite {
@@ -80,11 +81,13 @@ async fn what_a_failing_disk_leaves_open_is_told_so_and_is_not_lost() {
         .append(SENDER, long_chat("1", "x").into(), at(0))
         .await;
     assert!(matches!(failed, Err(StoreError::Unknown { .. })));
-    // Nothing is written behind it; who comes next did nothing.
+    // Nothing is written behind it: who comes next did nothing, unless the writer has met the fault by
+    // itself.
     let other = || sqlite.append(SENDER, vec![chat("2", "a")].into(), at(0));
-    let refused = other().await;
-    assert!(matches!(refused, Err(StoreError::Refused { .. })));
-    assert_done(other().await, (1, 0));
+    match other().await {
+        Err(StoreError::Refused { .. }) => assert_done(other().await, (1, 0)),
+        done => assert_done(done, (1, 0)),
+    }
     let again = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
     assert_done(again.await, (0, 1));
     assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
@@ -110,7 +113,7 @@ async fn events_that_are_settled_with_many_are_compressed_until_they_are_sealed(
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     // Fewer bytes in all than are worth a thread.
-    append(&store, long_chat("1", "hello ")).await;
+    append(&store, vec![chat("1", "a")]).await;
     store.last_change().await.unwrap();
     // Enough, and the second session too short by itself.
     let mut many = long_chat("2", "there ");
@@ -118,7 +121,7 @@ async fn events_that_are_settled_with_many_are_compressed_until_they_are_sealed(
     many.extend(long_chat("4", "again "));
     append(&store, many).await;
     store.last_change().await.unwrap();
-    let [(0, 2_000..), (3, 1..500), (0, 1..100)] = *rows(directory.path()) else {
+    let [(0, 1..100), (3, 1..500), (0, 1..100)] = *rows(directory.path()) else {
         panic!("{:?}", rows(directory.path()));
     };
     let examined = store.examine(i64::MIN, 10).await.unwrap();
@@ -153,30 +156,79 @@ async fn a_damaged_compressed_row_is_an_error() {
     .await;
     store.last_change().await.unwrap();
     assert_eq!(rows(directory.path())[0].0, 3);
-    // Cut, without a length, and with one that no session may have.
-    for damage in [
-        "substr(bytes, 1, length(bytes) - 1)",
-        "x'28b52ffd0400'",
-        "x'28b52ffde0ffffffffffffffff'",
-    ] {
-        let db = db(directory.path());
-        db.execute_batch("CREATE TEMP TABLE kept AS SELECT id, bytes FROM event")
-            .unwrap();
-        db.execute(&format!("UPDATE event SET bytes = {damage}"), [])
-            .unwrap();
-        let examined = store.examine(i64::MIN, 10).await.unwrap();
-        assert!(
-            examined[0]
-                .faults
-                .iter()
-                .any(|fault| fault.contains("events")),
-            "{damage}"
-        );
-        db.execute_batch(
-            "UPDATE event SET bytes = (SELECT bytes FROM kept WHERE kept.id = event.id)",
-        )
-        .unwrap();
+    // Cut; without a length; and one that no row has, with as many bytes.
+    let too_long = zstd::bulk::compress(&vec![0; PRESSED_BYTES_MAX + 1], 1).unwrap();
+    let longest = zstd::bulk::compress(&vec![0; PRESSED_BYTES_MAX], 1).unwrap();
+    assert_eq!(unpress(&longest).unwrap().len(), PRESSED_BYTES_MAX);
+    let cut = &longest[..longest.len() - 1];
+    for damage in [cut, b"\x28\xb5\x2f\xfd\x04\x00", &too_long, b""] {
+        assert!(matches!(unpress(damage), Err(StoreError::Corrupt { .. })));
     }
+    let db = db(directory.path());
+    db.execute("UPDATE event SET bytes = ?1", [&too_long])
+        .unwrap();
     let examined = store.examine(i64::MIN, 10).await.unwrap();
-    assert_eq!(examined[0].faults, Vec::<String>::new());
+    let faults = examined[0].faults.join(" ");
+    assert!(faults.contains("the events of a session"), "{faults}");
+}
+
+#[test]
+fn rows_are_compressed_from_a_length_up_to_another() {
+    let mut press = Press::new();
+    for (len, is_pressed) in [
+        (PRESSED_BYTES_MIN - 1, false),
+        (PRESSED_BYTES_MIN, true),
+        (PRESSED_BYTES_MAX, true),
+        (PRESSED_BYTES_MAX + 1, false),
+    ] {
+        let pressed = press.press(&vec![0; len]);
+        assert_eq!(pressed.is_some(), is_pressed, "{len}");
+    }
+    assert!(press.press(noise(PRESSED_BYTES_MIN).as_bytes()).is_none());
+}
+
+#[tokio::test]
+async fn another_process_takes_in_what_is_not_yet_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let sqlite = archive(directory.path(), waiting);
+    let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
+    assert!(told.is_err());
+    // Theirs is the next commit, and what they write into the journal stands where ours stood.
+    let theirs = Store::open(directory.path()).unwrap();
+    assert_eq!(append(&theirs, long_chat("1", "x")).await, (0, 1));
+    assert_eq!(append(&theirs, vec![chat("2", "a")]).await, (1, 0));
+    disk.send(fault()).unwrap();
+    assert!(matches!(first.await, Err(StoreError::Unknown { .. })));
+    let again = || sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    match again().await {
+        Err(StoreError::Refused { .. }) => assert_done(again().await, (0, 1)),
+        done => assert_done(done, (0, 1)),
+    }
+    let other = sqlite.append(SENDER, vec![chat("2", "a")].into(), at(0));
+    assert_done(other.await, (0, 1));
+    assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_commit_of_the_database_that_meets_the_fault_did_not_happen() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let sqlite = archive(directory.path(), waiting);
+    let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
+    assert!(told.is_err());
+    let note = |value: Option<Vec<u8>>| sqlite.put_note("source".into(), "name".into(), value);
+    let (first, noted, ()) = tokio::join!(first, note(Some(vec![1])), async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        disk.send(fault()).unwrap();
+    });
+    assert!(matches!(first, Err(StoreError::Unknown { .. })));
+    assert!(matches!(noted, Err(StoreError::Refused { .. })));
+    let found = sqlite.note("source".into(), "name".into());
+    assert_eq!(found.await.unwrap(), None);
+    note(Some(vec![2])).await.unwrap();
+    let again = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
+    assert_done(again.await, (0, 1));
 }
