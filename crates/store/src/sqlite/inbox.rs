@@ -21,7 +21,7 @@ use super::writer::{Known, Writer};
 use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
-pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };
+pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
 /// How long events wait when no others come and nobody wants to see them.
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
 /// Milliseconds after which events are settled though others come, and nobody wants to see them.

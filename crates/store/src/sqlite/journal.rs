@@ -29,7 +29,7 @@ use crate::StoreError;
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "inbox.journal";
 /// Bytes up to which records are written; then what they hold must go into the database.
-pub(super) const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 256 << 10 } else { 8 << 20 };
+pub(super) const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 256 << 10 } else { 16 << 20 };
 /// Bytes by which the file grows.
 const GROW_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 1 << 20 };
 /// What a disk writes whole or not at all, and not beside what stands in the next one.
