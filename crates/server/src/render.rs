@@ -25,7 +25,7 @@ mod chunk;
 const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this. Longer
 /// ones make fewer switches between threads, and more for a client that stalls to hold.
-const CHUNK_BYTES_MAX: usize = 768 << 10;
+const CHUNK_BYTES_MAX: usize = 384 << 10;
 /// Room for one session of a common length, so that a buffer does not grow step by step.
 const SESSION_BYTES_COMMON: usize = 8 << 10;
 /// Chunks made ahead of what the client has taken.
