@@ -27,6 +27,12 @@ fn fault() -> io::Result<()> {
     Err(io::Error::other("a fault of the disk"))
 }
 
+/// Lets a call begin, which nobody answers yet.
+async fn assert_waits<T>(answer: &mut Answer<'_, T>) {
+    let told = tokio::time::timeout(Duration::from_millis(10), answer).await;
+    assert!(told.is_err());
+}
+
 #[track_caller]
 fn assert_done(answer: Result<Append, StoreError>, (fresh, repeated): (u64, u64)) {
     match answer {
@@ -45,8 +51,7 @@ async fn nothing_is_told_before_a_record_is_on_disk_not_even_of_what_repeats_it(
     let mut short = sqlite.append(SENDER, vec![chat("2", "a")].into(), at(0));
     // Long enough for a writer who forgot to wait; the calls begin in this order.
     for answer in [&mut first, &mut again, &mut short] {
-        let told = tokio::time::timeout(Duration::from_millis(10), answer).await;
-        assert!(told.is_err());
+        assert_waits(answer).await;
     }
     disk.send(Ok(())).unwrap();
     assert_done(first.await, (1, 0));
@@ -61,11 +66,9 @@ async fn a_reader_waits_for_the_disk_too() {
     let (disk, waiting) = channel();
     let sqlite = archive(directory.path(), waiting);
     let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
-    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
-    assert!(told.is_err());
+    assert_waits(&mut first).await;
     let mut seen = sqlite.last_change();
-    let told = tokio::time::timeout(Duration::from_millis(10), &mut seen).await;
-    assert!(told.is_err());
+    assert_waits(&mut seen).await;
     disk.send(Ok(())).unwrap();
     assert_eq!(seen.await.unwrap(), 1);
     assert_done(first.await, (1, 0));
@@ -193,8 +196,7 @@ async fn another_process_takes_in_what_is_not_yet_on_disk() {
     let (disk, waiting) = channel();
     let sqlite = archive(directory.path(), waiting);
     let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
-    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
-    assert!(told.is_err());
+    assert_waits(&mut first).await;
     // Theirs is the next commit, and what they write into the journal stands where ours stood.
     let theirs = Store::open(directory.path()).unwrap();
     assert_eq!(append(&theirs, long_chat("1", "x")).await, (0, 1));
@@ -217,8 +219,7 @@ async fn a_commit_of_the_database_that_meets_the_fault_did_not_happen() {
     let (disk, waiting) = channel();
     let sqlite = archive(directory.path(), waiting);
     let mut first = sqlite.append(SENDER, long_chat("1", "x").into(), at(0));
-    let told = tokio::time::timeout(Duration::from_millis(10), &mut first).await;
-    assert!(told.is_err());
+    assert_waits(&mut first).await;
     let note = |value: Option<Vec<u8>>| sqlite.put_note("source".into(), "name".into(), value);
     let (first, noted, ()) = tokio::join!(first, note(Some(vec![1])), async {
         tokio::time::sleep(Duration::from_millis(10)).await;
