@@ -129,19 +129,33 @@ pub(super) fn unpress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
     zstd::bulk::decompress(bytes, len as usize).map_err(|error| damaged(Some(error.into())))
 }
 
-/// Adds a row of events to a session's chain, compressed where it was, and gives its number.
+/// Events as a row has them.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a> {
+    form: i64,
+    bytes: &'a [u8],
+}
+
+impl<'a> Kept<'a> {
+    /// Compressed where they were, plain otherwise.
+    pub(super) fn new(plain: &'a [u8], pressed: Option<&'a [u8]>) -> Kept<'a> {
+        let (form, bytes) = match pressed {
+            Some(pressed) => (FORM_ZSTD, pressed),
+            None => (FORM_PLAIN, plain),
+        };
+        Kept { form, bytes }
+    }
+}
+
+/// Adds a row of events to a session's chain, and gives its number.
 pub(super) fn add(
     db: &Connection,
     place: i64,
-    (plain, pressed): (&[u8], Option<&[u8]>),
+    kept: Kept<'_>,
     before: Option<i64>,
 ) -> rusqlite::Result<i64> {
-    let (form, bytes) = match pressed {
-        Some(pressed) => (FORM_ZSTD, pressed),
-        None => (FORM_PLAIN, plain),
-    };
     db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![place, form, bytes, before])?;
+        .execute(params![place, kept.form, kept.bytes, before])?;
     Ok(db.last_insert_rowid())
 }
 

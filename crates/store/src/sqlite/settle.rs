@@ -8,7 +8,7 @@ use debrief_domain::{At, Lsid, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{is_unreadable, unreadable};
-use super::events::Press;
+use super::events::{Kept, Press};
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
@@ -18,7 +18,7 @@ use crate::codec::Facts;
 /// Bytes of long rows from which on it is worth a thread to compress them.
 const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
 /// Compressed rows that may wait for the writer.
-const PRESSED_WAITING: usize = 64;
+const PRESSED_WAITING: usize = if cfg!(test) { 2 } else { 64 };
 
 /// What came of one session since it was settled last.
 pub(super) struct Growth {
@@ -80,10 +80,11 @@ pub(super) fn settle_all(
         }
         for (lsid, growth) in growing {
             let pressed = pressed.recv().ok().flatten();
-            settle_one(writer, lsid, growth, pressed.as_deref())?;
+            let kept = Kept::new(&growth.bytes, pressed.as_deref());
+            // When this fails the receiver ends, and with it a thread that has more to say.
+            settle_one(writer, lsid, growth, kept)?;
         }
         Ok(())
-        // The receiver ends here, and with it a thread that has more to say.
     })
 }
 
@@ -92,7 +93,7 @@ fn settle_one(
     writer: &mut Writer<'_>,
     lsid: &Lsid,
     growth: &Growth,
-    pressed: Option<&[u8]>,
+    kept: Kept<'_>,
 ) -> rusqlite::Result<()> {
     let known = row(writer.db, lsid).and_then(|row| {
         let before = match &row {
@@ -106,7 +107,7 @@ fn settle_one(
         Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
-            return keep_events(writer.db, lsid, growth, pressed);
+            return keep_events(writer.db, lsid, growth, kept);
         }
         Err(error) => return Err(error),
     };
@@ -123,7 +124,7 @@ fn settle_one(
         change: growth.change,
         row,
     };
-    keep(writer, &grown, (&growth.bytes, pressed))
+    keep(writer, &grown, kept)
 }
 
 /// Keeps nothing but the events of a session whose state cannot be read.
@@ -131,7 +132,7 @@ fn keep_events(
     db: &Connection,
     lsid: &Lsid,
     growth: &Growth,
-    pressed: Option<&[u8]>,
+    kept: Kept<'_>,
 ) -> rusqlite::Result<()> {
     let known: Option<(i64, Option<i64>, i64)> = db
         .prepare_cached("SELECT place, last_event, state FROM session WHERE lsid = ?1")?
@@ -142,7 +143,7 @@ fn keep_events(
     let Some((place, before, state)) = known else {
         return Ok(());
     };
-    let last_event = events::add(db, place, (&growth.bytes, pressed), before)?;
+    let last_event = events::add(db, place, kept, before)?;
     db.prepare_cached(
         "UPDATE session SET last_event = ?2, change = ?3, n_events = n_events + ?4 \
          WHERE place = ?1",
@@ -174,11 +175,7 @@ struct Grown<'a> {
 }
 
 /// Writes the events, the row and the index entries.
-fn keep(
-    writer: &mut Writer<'_>,
-    grown: &Grown<'_>,
-    bytes: (&[u8], Option<&[u8]>),
-) -> rusqlite::Result<()> {
+fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusqlite::Result<()> {
     let db = writer.db;
     let start = grown.summary.start().unwrap_or(grown.now).secs();
     let ended = grown.summary.ended.map(At::secs);
@@ -202,7 +199,7 @@ fn keep(
         move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
     }
     let before = grown.row.as_ref().and_then(|row| row.last_event);
-    let last_event = events::add(db, place, bytes, before)?;
+    let last_event = events::add(db, place, kept, before)?;
     if let Some(row) = &grown.row {
         update(db, row, grown, (start, ended), &facts, last_event)?;
     } else {

@@ -29,10 +29,16 @@ pub(super) struct Spots {
 /// from the log.
 pub(super) struct Spot {
     pub(super) db: Connection,
+    /// What the transaction sees, as long as it may stay open.
+    sight: Option<Sight>,
+}
+
+/// What a transaction sees.
+struct Sight {
     /// The archive's state before the transaction was opened.
-    stamp: Option<grants::Stamp>,
-    /// What the transaction sees as the last commit, and its era.
-    moment: Option<(Change, Era)>,
+    stamp: grants::Stamp,
+    /// The last commit in the database, and its era.
+    moment: (Change, Era),
 }
 
 impl Spots {
@@ -46,11 +52,7 @@ impl Spots {
             db.busy_timeout(Duration::ZERO)
                 .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
                 .map_err(refused_or_corrupt)?;
-            Ok(Spot {
-                db,
-                stamp: None,
-                moment: None,
-            })
+            Ok(Spot { db, sight: None })
         };
         let spots = std::iter::repeat_with(open).take(SPOTS);
         Ok(Spots {
@@ -100,7 +102,7 @@ impl Spots {
     pub(super) fn release(&self) {
         let now = self.grants.stamp();
         for spot in self.idle().iter_mut() {
-            if spot.stamp.is_none() || spot.stamp != now {
+            if now.is_none() || spot.stamp() != now {
                 spot.release();
             }
         }
@@ -112,26 +114,29 @@ impl Spot {
     /// database, and its era.
     fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<(Change, Era)> {
         let now = grants.stamp();
-        if let Some(moment) = self.moment
-            && now.is_some()
-            && now == self.stamp
+        if let Some(sight) = &self.sight
+            && Some(sight.stamp) == now
         {
-            return Ok(moment);
+            return Ok(sight.moment);
         }
         self.release();
         self.db.prepare_cached("BEGIN")?.execute([])?;
         let moment = page::moment(&self.db)?;
-        (self.stamp, self.moment) = (now, Some(moment));
+        self.sight = now.map(|stamp| Sight { stamp, moment });
         Ok(moment)
     }
 
+    fn stamp(&self) -> Option<grants::Stamp> {
+        self.sight.as_ref().map(|sight| sight.stamp)
+    }
+
     fn may_stay_open(&self) -> bool {
-        let n_frames = self.stamp.and_then(|stamp| stamp.n_frames());
+        let n_frames = self.stamp().and_then(|stamp| stamp.n_frames());
         n_frames.is_some_and(|n_frames| n_frames < open::CHECKPOINT_FRAMES)
     }
 
     fn release(&mut self) {
-        (self.stamp, self.moment) = (None, None);
+        self.sight = None;
         if !self.db.is_autocommit() {
             // Nothing was written.
             let _ = self

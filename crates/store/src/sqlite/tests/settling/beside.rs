@@ -136,6 +136,53 @@ async fn events_that_are_settled_with_many_are_compressed_until_they_are_sealed(
 }
 
 #[tokio::test]
+async fn more_sessions_than_may_wait_are_settled_and_a_failure_ends_the_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let filling = |lsid: &str| {
+        let mut event = chat(lsid, lsid);
+        event.filename = Some(noise(3_600));
+        event
+    };
+    let lsids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let many = || Batch::from(lsids.map(filling).to_vec());
+    sqlite.last_change().await.unwrap();
+    full(&sqlite).await.unwrap();
+    assert!(is_full(sqlite.append(SENDER, many(), at(0)).await));
+    let roomy = "PRAGMA max_page_count = 1000000";
+    sql(&sqlite, Writes::Inbox, roomy).await.unwrap();
+    assert_done(sqlite.append(SENDER, many(), at(0)).await, (8, 0));
+    assert_eq!(sqlite.last_change().await.unwrap(), 1);
+    let examined = sqlite.examine(i64::MIN, 10).await.unwrap();
+    assert!(examined.iter().all(|session| session.faults.is_empty()));
+    assert_eq!(rows(directory.path()).len(), 8);
+}
+
+#[tokio::test]
+async fn an_archive_of_format_6_with_events_in_its_journal_goes_on() {
+    let copy = three_unsettled().await;
+    db(copy.path())
+        .execute("DELETE FROM schema_version WHERE version > 6", [])
+        .unwrap();
+    let store = Store::open(copy.path()).unwrap();
+    assert_eq!(
+        append(&store, session("a", 0, Some(5), "1", "2", "1"))
+            .await
+            .0,
+        0
+    );
+    assert_eq!(
+        read(&store, started().which, Filter::All).await,
+        ["a", "b", "c"]
+    );
+    let version = "SELECT max(version) FROM schema_version";
+    let version: i64 = db(copy.path())
+        .query_row(version, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 7);
+}
+
+#[tokio::test]
 async fn a_compressed_row_is_packed_when_its_session_is_sealed() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
