@@ -26,7 +26,7 @@ pub(crate) struct Addition {
     /// In order of arrival.
     pub(crate) events: Vec<Encoded>,
     /// The events as they are kept, one after the other.
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// What all of them tell. Those that are repeated told it before, so it does no harm that they
     /// are in it.
     pub(crate) summary: Summary,
@@ -87,24 +87,33 @@ impl Addition {
         Cow::Owned(parts.collect::<Vec<&[u8]>>().concat())
     }
 
+    /// The digest that formats before the eighth kept of an event.
+    pub(crate) fn old_digest(&self, event: &Encoded) -> u32 {
+        let content = Sha256::new()
+            .chain_update(self.lsid.as_str())
+            .chain_update([0])
+            .chain_update(&self.bytes[event.bytes.clone()]);
+        let content: [u8; 32] = content.finalize().into();
+        let [a, b, c, d, ..] = content;
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     fn add(&mut self, event_idx: usize, event: &Event) {
         let begin = self.bytes.len();
         add_event(&mut self.bytes, event);
         let bytes = begin..self.bytes.len();
         let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
-        let content = Sha256::new()
-            .chain_update(event.lsid.as_str())
-            .chain_update([0])
-            .chain_update(&self.bytes[bytes.clone()]);
-        let content: [u8; 32] = content.finalize().into();
-        let [a, b, c, d, ..] = content;
+        let mut content = crc32fast::Hasher::new();
+        content.update(event.lsid.as_str().as_bytes());
+        content.update(&[0]);
+        content.update(&self.bytes[bytes.clone()]);
         let mut id_hash = [0; 16];
         id_hash.copy_from_slice(&hash[..16]);
         self.summary.absorb(event);
         self.events.push(Encoded {
             event_idx,
             id_hash,
-            digest: u32::from_le_bytes([a, b, c, d]),
+            digest: content.finalize(),
             bytes,
         });
     }

@@ -8,6 +8,7 @@
 
 mod account;
 mod append;
+mod aside;
 mod body;
 mod error;
 mod events;
@@ -136,6 +137,13 @@ impl KnownDirectory {
     }
 }
 
+fn no_thread(source: std::io::Error) -> StoreError {
+    StoreError::Refused {
+        what: "cannot start a thread".into(),
+        source: Some(Box::new(source)),
+    }
+}
+
 type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Sqlite {
@@ -162,16 +170,15 @@ impl Sqlite {
             std::thread::Builder::new()
                 .name(name.into())
                 .spawn(run)
-                .map_err(|source| StoreError::Refused {
-                    what: "cannot start a thread".into(),
-                    source: Some(Box::new(source)),
-                })
+                .map_err(no_thread)
         };
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
         let known = Known::new(journal, &segments);
         let spots = Arc::new(Spots::open(directory, &grants)?);
-        let mut writing = WriterThread::new(db, write_calls, &accesses, &grants, &spots, known);
+        let dbs = (db, open::open_reader(directory)?);
+        let mut writing = WriterThread::new(dbs, write_calls, &accesses, &grants, &spots, known)
+            .map_err(no_thread)?;
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);
@@ -381,7 +388,8 @@ impl Backend for Sqlite {
     fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append> {
         Box::pin(async move {
             let sessions = batch.into_sessions();
-            let written = self.write_into(Writes::Inbox, move |writer| {
+            let n_bytes = inbox::batch_len_max(&sessions);
+            let written = self.write_into(Writes::Inbox { n_bytes }, move |writer| {
                 let (verdict, answer) = append::append(writer, account, &sessions, now)?;
                 // They are handed back: to take them apart is not the writer's work.
                 Ok((verdict, (answer, sessions)))

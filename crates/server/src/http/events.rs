@@ -236,12 +236,23 @@ fn read_values(bytes: &[u8], received: &mut Received, faults: &mut Faults) -> us
         }
         return n_values;
     }
-    for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+    for (line, text) in (1..).zip(lines(bytes)) {
         if !text.trim_ascii().is_empty() && add(line, text, faults) == Flow::Full {
             break;
         }
     }
     n_values
+}
+
+/// Lines, without what ends them.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    let ends = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]);
+    ends.map(move |end| {
+        let line = &bytes[begin..end];
+        begin = end + 1;
+        line
+    })
 }
 
 /// One event, or every fault of it.

@@ -74,7 +74,8 @@ fn fresh<'a>(
     let (mut n_events, mut n_bytes) = (size.n_events, size.n_bytes);
     let mut fresh: Vec<&Encoded> = Vec::with_capacity(addition.events.len());
     for event in &addition.events {
-        let kind = match know(writer, account, event).map_err(refused_or_corrupt)? {
+        let known = know(writer, account, addition, event);
+        let kind = match known.map_err(refused_or_corrupt)? {
             Known::Fresh
                 if SESSION_EVENTS_MAX <= n_events
                     || SESSION_BYTES_MAX < n_bytes + event.bytes.len() as u64 =>
@@ -109,7 +110,12 @@ enum Known {
 }
 
 /// Notes the event's id, or says what the archive knows of it.
-fn know(writer: &mut Writer<'_>, account: AccountId, event: &Encoded) -> rusqlite::Result<Known> {
+fn know(
+    writer: &mut Writer<'_>,
+    account: AccountId,
+    addition: &Addition,
+    event: &Encoded,
+) -> rusqlite::Result<Known> {
     let name = Name {
         account: account.0,
         hash: event.id_hash,
@@ -118,6 +124,7 @@ fn know(writer: &mut Writer<'_>, account: AccountId, event: &Encoded) -> rusqlit
     Ok(match known {
         None => Known::Fresh,
         Some(known) if known == event.digest => Known::Repeated,
+        Some(known) if known == addition.old_digest(event) => Known::Repeated,
         Some(_) => Known::Taken,
     })
 }

@@ -109,6 +109,15 @@ pub(super) fn as_sqlite(file: &str, error: &io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
+/// Another process has had a file for too long.
+pub(super) fn busy(file: &str) -> rusqlite::Error {
+    let what = format!("another process uses the file `{file}`");
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+        Some(what),
+    )
+}
+
 /// For calls whose transaction is surely undone, or that only read.
 pub(super) fn refused_or_corrupt(error: rusqlite::Error) -> StoreError {
     if let Some(what) = what_is_damaged(&error) {

@@ -3,11 +3,13 @@
 //!
 //! A group is compressed as one, for sessions are much alike; it lies in a segment file.
 
-use std::io::{Read, Write};
+use std::cell::RefCell;
+use std::io::{self, Read, Write};
 
 use debrief_domain::limits::SESSION_BYTES_MAX;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
+use zstd::bulk::Decompressor;
 
 use super::error::refused_or_corrupt;
 use super::segment::{Segments, Slot};
@@ -126,7 +128,21 @@ pub(super) fn unpress(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         .flatten()
         .filter(|len| *len <= PRESSED_BYTES_MAX as u64);
     let len = len.ok_or_else(|| damaged(None))?;
-    zstd::bulk::decompress(bytes, len as usize).map_err(|error| damaged(Some(error.into())))
+    decompress(bytes, len as usize)
+}
+
+fn decompress(bytes: &[u8], len_max: usize) -> Result<Vec<u8>, StoreError> {
+    thread_local! {
+        static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    let damaged = |error: io::Error| damaged(Some(error.into()));
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().map_err(damaged)?),
+        };
+        decompressor.decompress(bytes, len_max).map_err(damaged)
+    })
 }
 
 /// Events as a row has them.
@@ -182,8 +198,7 @@ impl Neighbours {
         };
         if self.0.as_ref().is_none_or(|(known, _)| *known != slot) {
             let group = segments.read(slot)?;
-            let group = zstd::bulk::decompress(&group, share.group_len as usize)
-                .map_err(|error| damaged(Some(error.into())))?;
+            let group = decompress(&group, share.group_len as usize)?;
             self.0 = Some((slot, group));
         }
         let group = self.0.as_ref().map_or(&[][..], |(_, group)| group);

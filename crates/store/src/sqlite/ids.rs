@@ -13,6 +13,7 @@ pub(super) use runs::faults;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
@@ -91,11 +92,24 @@ fn ids_in(bytes: &[u8]) -> rusqlite::Result<&[[u8; ID_BYTES]]> {
     }
 }
 
+type Unsorted = HashMap<Key, u32, RandomState>;
+
+/// Ids on their way into the tables.
+pub(super) struct Outgoing {
+    /// Those that no table has yet, in order.
+    fresh: Vec<Id>,
+    /// All that are to become a run, if it is time for one.
+    sorting: Arc<Unsorted>,
+    runs: Runs,
+}
+
 /// What the writer remembers of ids.
 #[derive(Default)]
 pub(super) struct Ids {
     /// Not yet in a run, each with the digest of its event.
-    unsorted: HashMap<Key, u32, RandomState>,
+    unsorted: Unsorted,
+    /// Those of them that are being written as a run.
+    sorting: Arc<Unsorted>,
     runs: Runs,
     /// The commit up to which rows have been read; none before the first transaction.
     read_to: Option<i64>,
@@ -171,6 +185,9 @@ impl Ids {
             Entry::Occupied(known) => return Ok(Some(*known.get())),
             Entry::Vacant(new) => new,
         };
+        if let Some(known) = self.sorting.get(&key) {
+            return Ok(Some(*known));
+        }
         if let Some(known) = self.runs.find(db, name)? {
             return Ok(Some(known));
         }
@@ -179,27 +196,57 @@ impl Ids {
         Ok(None)
     }
 
-    /// Writes the ids that no table has, as those of this commit. Runs are only changed by a commit
-    /// that has some, so that other processes notice.
+    /// Writes the ids that no table has, as those of this commit.
     pub(super) fn finish(&mut self, db: &Connection, change: i64) -> rusqlite::Result<()> {
+        let mut outgoing = self.take_out();
+        outgoing.write(db, change)?;
+        self.put_back(outgoing, change);
+        Ok(())
+    }
+
+    /// Gives the ids that no table has, to be written while others are asked for: all of them are
+    /// known still.
+    pub(super) fn take_out(&mut self) -> Outgoing {
+        if UNSORTED_IDS_MAX <= self.unsorted.len() {
+            self.sorting = Arc::new(std::mem::take(&mut self.unsorted));
+        }
+        let view = self.runs.view();
+        Outgoing {
+            fresh: std::mem::take(&mut self.fresh),
+            sorting: Arc::clone(&self.sorting),
+            runs: std::mem::replace(&mut self.runs, view),
+        }
+    }
+
+    /// Takes over what was written with the last commit, which is this one.
+    pub(super) fn put_back(&mut self, written: Outgoing, change: i64) {
+        self.runs = written.runs;
+        self.sorting = Arc::default();
         self.read_to = Some(change);
+    }
+}
+
+impl Outgoing {
+    /// Writes them as those of this commit. Runs are only changed by a commit that has some, so that
+    /// other processes notice.
+    pub(super) fn write(&mut self, db: &Connection, change: i64) -> rusqlite::Result<()> {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        if self.unsorted.len() < UNSORTED_IDS_MAX {
+        if self.sorting.is_empty() {
             db.prepare_cached("INSERT INTO id_recent VALUES (?1, ?2)")?
                 .execute(params![change, bytes_of(&self.fresh)])?;
         } else {
-            let unsorted = self.unsorted.drain();
-            let mut ids: Vec<Id> = unsorted.map(|(key, digest)| Id::new(key, digest)).collect();
+            let unsorted = self.sorting.iter();
+            let mut ids: Vec<Id> = unsorted
+                .map(|(key, digest)| Id::new(*key, *digest))
+                .collect();
             ids.sort_unstable();
             self.runs.add(db, &ids)?;
             db.prepare_cached("DELETE FROM id_recent")?.execute([])?;
             db.prepare_cached("DELETE FROM event_id_run")?.execute([])?;
         }
-        let n_fresh = self.fresh.len();
-        self.fresh.clear();
-        self.runs.tend(db, n_fresh)
+        self.runs.tend(db, self.fresh.len())
     }
 }
 

@@ -16,8 +16,9 @@ use super::error::{corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::row::row;
-use super::settle::{Growth, settle_all};
+use super::settle::{Growth, Settling, settle_all};
 use super::writer::{Known, Writer};
+use crate::batch::Addition;
 use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
@@ -54,6 +55,8 @@ pub(super) struct Inbox {
     record_first: i64,
     /// The era in which memory is right; none before the first transaction.
     era: Option<Era>,
+    /// Whether batches of the era before are being settled.
+    is_settling: bool,
 }
 
 /// What decides whether a session takes more events.
@@ -87,13 +90,22 @@ impl Inbox {
         self.record.len()
     }
 
-    /// Whether what waits should wait no longer.
-    pub(super) fn is_due(&self, journal: &Journal) -> bool {
-        let is_old = self.came.is_some_and(|(first, last)| {
+    /// Whether what waits has waited long.
+    pub(super) fn is_old(&self) -> bool {
+        self.came.is_some_and(|(first, last)| {
             // A clock that was set back is no reason to wait.
             INBOX_MILLIS_MAX <= (last.millis() - first.millis()).abs()
-        });
-        is_old || INBOX_BYTES_MAX <= self.n_bytes || !journal.has_room(self.record.len())
+        })
+    }
+
+    /// Whether what waits should wait no longer.
+    pub(super) fn is_due(&self, journal: &Journal) -> bool {
+        self.is_old() || INBOX_BYTES_MAX <= self.n_bytes || !self.has_room(journal)
+    }
+
+    /// Whether what the open transaction has can be written into the journal.
+    pub(super) fn has_room(&self, journal: &Journal) -> bool {
+        journal.has_room(self.record.len())
     }
 
     #[cfg(test)]
@@ -109,6 +121,40 @@ impl Inbox {
     /// Notes that with the commit everything is in the database, and an era begins.
     pub(super) fn finish(&mut self, era: Era) {
         self.era = Some(era);
+    }
+
+    /// Bytes of events that wait.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// Gives everything that waits, by session in order of first mention, to be settled while other
+    /// batches come, which are of this era.
+    pub(super) fn turn(&mut self, era: Era) -> Vec<(Lsid, Growth)> {
+        self.is_settling = true;
+        self.era = Some(era);
+        self.take_growing()
+    }
+
+    /// Notes that what [`Inbox::turn`] gave is in the database.
+    pub(super) fn has_settled(&mut self) {
+        self.is_settling = false;
+        if SIZES_MAX <= self.sizes.len() {
+            let growing = &self.growing;
+            self.sizes.retain(|lsid, _| growing.contains_key(lsid));
+        }
+    }
+
+    fn take_growing(&mut self) -> Vec<(Lsid, Growth)> {
+        let order = std::mem::take(&mut self.order);
+        let mut growing = std::mem::take(&mut self.growing);
+        (self.n_bytes, self.last, self.came) = (0, None, None);
+        self.forget_record();
+        self.forget_sizes();
+        order
+            .into_iter()
+            .filter_map(|lsid| growing.remove(&lsid).map(|growth| (lsid, growth)))
+            .collect()
     }
 
     /// Writes the batches of the open transaction into the journal, if there are any. Gives how many
@@ -152,7 +198,7 @@ impl Inbox {
 
     /// Forgets sizes when they are too many. While events wait, the rows do not have them all.
     fn forget_sizes(&mut self) {
-        if self.is_empty() && SIZES_MAX <= self.sizes.len() {
+        if self.is_empty() && !self.is_settling && SIZES_MAX <= self.sizes.len() {
             self.sizes.clear();
         }
     }
@@ -214,7 +260,7 @@ pub(super) fn begin(writer: &mut Writer<'_>, era: Era) -> rusqlite::Result<()> {
     journal.rewind();
     let n_settled = writer.change;
     let bytes = journal.read()?;
-    for record in journal::records(&bytes, era).map_err(damaged)? {
+    for record in journal::records(&bytes, era, n_settled).map_err(damaged)? {
         if record.first != inbox.last.unwrap_or(n_settled) + 1 {
             return Err(damaged(Damaged));
         }
@@ -309,17 +355,25 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     if inbox.is_empty() {
         return Ok(());
     }
+    let growing = inbox.take_growing();
     writer.has_written = true;
-    let order = std::mem::take(&mut inbox.order);
-    let mut growing = std::mem::take(&mut inbox.growing);
-    (inbox.n_bytes, inbox.last, inbox.came) = (0, None, None);
-    inbox.forget_record();
-    inbox.forget_sizes();
-    let growing: Vec<(Lsid, Growth)> = order
-        .into_iter()
-        .filter_map(|lsid| growing.remove(&lsid).map(|growth| (lsid, growth)))
-        .collect();
-    settle_all(writer, &growing)
+    let mut settling = Settling {
+        db: writer.db,
+        names: &mut writer.known.names,
+        lseq: &mut writer.lseq,
+    };
+    settle_all(&mut settling, &growing)
+}
+
+/// Bytes of a record that a batch takes at most.
+pub(super) fn batch_len_max(sessions: &[Addition]) -> usize {
+    let of_session = |addition: &Addition| {
+        PART_HEAD_BYTES
+            + addition.lsid.as_str().len()
+            + addition.bytes.len()
+            + addition.events.len() * ID_BYTES
+    };
+    BATCH_HEAD_BYTES + sessions.iter().map(of_session).sum::<usize>()
 }
 
 impl Part<'_> {

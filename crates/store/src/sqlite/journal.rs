@@ -2,53 +2,81 @@
 //!
 //! A record is a commit: one write, one wait for the disk. It bears the archive's era, a number at
 //! random which the database gets anew whenever it takes in what is in the file: from then on the
-//! records are void, and the next one is written over the first. Whoever writes holds the database's
-//! write lock. Each record begins on a page of its own, so that a write which breaks off harms none
-//! that was acknowledged; and the file keeps its length, so that the disk writes no more than bytes.
+//! records are void, and the next one is written over the first. Whoever writes holds the lock of this
+//! file and, but for what the next paragraph says, the database's write lock, which is taken first.
+//! Each record begins on a page of its own, so that a write which breaks off harms none that was
+//! acknowledged; and the file keeps its length, so that the disk writes no more than bytes.
+//!
+//! The file has two regions. While the database takes in the records of one, which may take long, the
+//! next ones go into the other: they bear the era that this commit of the database begins, and the one
+//! it ends, so that they count with it and without it. Then they are in the order of their numbers.
 //!
 //! A commit of the database that breaks off may turn up after all, when SQLite reads its log anew after
-//! a crash, as long as no other commit was written over it. If it had begun an era, records that were
-//! acknowledged since then would be void. So each such commit announces its era on the first page:
-//! whoever finds another one there than in the database makes a commit of the database first.
+//! a crash, as long as no other commit was written over it. If it had begun an era, records of the one
+//! before that were acknowledged since then would be void. So each such commit announces its era on the
+//! first page: whoever finds another one there than in the database makes a commit of the database
+//! first.
 //!
 //! The last record cannot be told from a write that broke off when it is damaged. All others can.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
-use super::error::{as_sqlite, refused_or_corrupt};
+use super::BUSY_WAIT;
+use super::error::{as_sqlite, busy, refused_or_corrupt};
 use super::writer::AbortOnPanic;
 use crate::StoreError;
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "inbox.journal";
-/// Bytes up to which records are written; then what they hold must go into the database.
-pub(super) const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 256 << 10 } else { 16 << 20 };
+/// Bytes of a region; what no longer fits into it must go into the database.
+pub(super) const REGION_BYTES: u64 = if cfg!(test) { 256 << 10 } else { 16 << 20 };
+/// Regions of the file.
+const REGIONS: usize = 2;
+/// Bytes of the file at most.
+pub(super) const JOURNAL_BYTES_MAX: u64 = RECORDS_AT + REGIONS as u64 * REGION_BYTES;
 /// Bytes by which the file grows.
 const GROW_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 1 << 20 };
 /// What a disk writes whole or not at all, and not beside what stands in the next one.
 const PAGE_BYTES: u64 = 4 << 10;
-/// Where the first record stands, behind the page with the era that was announced.
+/// Where the first region begins, behind the page with the era that was announced.
 pub(super) const RECORDS_AT: u64 = PAGE_BYTES;
+/// Where the era of the second region's first record stands once more, right before that of the
+/// first's: who wants to know both reads once.
+const SECOND_AT: u64 = RECORDS_AT - 8;
+/// How often the lock of the file is asked for, while another process has it.
+const LOCK_POLL: Duration = Duration::from_millis(1);
 /// Bytes before what a record holds: era, number of its first commit, length of what it holds and
-/// CRC-32 of that, CRC-32 of all these, nothing. Little-endian.
+/// CRC-32 of that, CRC-32 of the head, and what it follows. Little-endian.
 pub(super) const HEAD_BYTES: usize = 32;
 
 /// The number that tells what is in the database already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Era(pub(super) i64);
 
+impl Era {
+    /// Enough of it to tell it from others, and never nothing.
+    fn mark(self) -> u32 {
+        ((self.0 ^ self.0 >> u32::BITS) as u32).max(1)
+    }
+}
+
 /// The file, for whoever writes.
 pub(super) struct Journal {
     front: Front,
-    /// Where the next record goes.
+    /// Where the next record goes: in which region, and at which byte of the file.
+    region: usize,
     end: u64,
+    /// What the records that are written now follow: nothing, when the database is in their era.
+    follows: u32,
     /// Bytes that somebody has written before; fewer are known at the beginning of an era.
     len: u64,
     has_written: bool,
@@ -84,8 +112,8 @@ pub(super) enum Seen {
     Unknown,
     /// There is no record.
     Nothing,
-    /// The first record is of this era. It may be one that is being written.
-    Record(Era),
+    /// The first records of the regions are of these eras. They may be such that are being written.
+    Records([Era; REGIONS]),
 }
 
 impl Seen {
@@ -95,13 +123,13 @@ impl Seen {
         match self {
             Seen::Unknown => true,
             Seen::Nothing => false,
-            Seen::Record(seen) => seen == era,
+            Seen::Records(seen) => seen.contains(&era),
         }
     }
 }
 
 /// What was written with one call.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     /// The number of its first batch.
     pub(super) first: i64,
@@ -148,11 +176,33 @@ impl Journal {
                 file,
                 is_known: Arc::default(),
             },
+            region: 0,
             end: RECORDS_AT,
+            follows: 0,
             len: 0,
             has_written: false,
             beside,
         })
+    }
+
+    /// Keeps other processes from reading and writing, once those that do have ended. Whoever wants the
+    /// database's write lock too takes that first.
+    pub(super) fn lock(&self) -> rusqlite::Result<()> {
+        let n_polls = BUSY_WAIT.as_millis() / LOCK_POLL.as_millis();
+        for _ in 0..n_polls {
+            match self.front.file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(as_sqlite(FILE, &error)),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_POLL),
+            }
+        }
+        Err(busy(FILE))
+    }
+
+    /// Lets other processes read and write.
+    pub(super) fn unlock(&self) {
+        // At the latest it ends with the process.
+        let _ = self.front.file.unlock();
     }
 
     pub(super) fn front(&self) -> Front {
@@ -188,23 +238,27 @@ impl Journal {
         read().map_err(|error| as_sqlite(FILE, &error))
     }
 
-    /// Whether somebody else has written behind the last record that is known.
+    /// Whether somebody else has written records of this era: behind the last one that is known, or in
+    /// the other region.
     pub(super) fn has_more(&self, era: Era) -> rusqlite::Result<bool> {
+        let other = self.front.eras().map_err(|e| as_sqlite(FILE, &e))?;
+        if other.is_some_and(|eras| eras[1 - self.region] == era) {
+            return Ok(true);
+        }
         let bytes = self.front.read_at(self.end);
         let bytes: Option<[u8; HEAD_BYTES]> = bytes.map_err(|error| as_sqlite(FILE, &error))?;
-        Ok(bytes.is_some_and(|bytes| head(&bytes, era).is_some()))
+        Ok(bytes.is_some_and(|bytes| head(&bytes).is_some_and(|head| head.era == era)))
     }
 
-    /// Whether who looks at the first record takes it for one of this era.
+    /// Whether who looks at the first records takes one for one of this era.
     pub(super) fn begins_with(&self, era: Era) -> rusqlite::Result<bool> {
-        let first = self.front.read_at(RECORDS_AT);
-        let first = first.map_err(|error| as_sqlite(FILE, &error))?;
-        Ok(first == Some(era.0.to_le_bytes()))
+        let eras = self.front.eras().map_err(|e| as_sqlite(FILE, &e))?;
+        Ok(eras.is_some_and(|eras| eras.contains(&era)))
     }
 
     /// Whether a record of so many bytes, its head among them, can be written.
     pub(super) fn has_room(&self, n_bytes: usize) -> bool {
-        self.end + n_bytes as u64 <= JOURNAL_BYTES_MAX
+        self.end + n_bytes as u64 <= region_at(self.region + 1)
     }
 
     /// Writes a record: what it holds, behind room for its head. It is safe after
@@ -216,10 +270,19 @@ impl Journal {
         record: &mut [u8],
     ) -> rusqlite::Result<()> {
         debug_assert!(self.has_room(record.len()));
-        put_head(era, first, record);
+        put_head(era, first, self.follows, record);
         let end = self.end + record.len() as u64;
+        let is_second = self.region != 0 && self.end == region_at(self.region);
         self.reserve(end)
             .and_then(|()| self.front.file.write_all_at(record, self.end))
+            .and_then(|()| match is_second {
+                // For those who look at it: whoever reads the records asks them.
+                true => self
+                    .front
+                    .file
+                    .write_all_at(&era.0.to_le_bytes(), SECOND_AT),
+                false => Ok(()),
+            })
             .map_err(|error| as_sqlite(FILE, &error))?;
         self.end = end.next_multiple_of(PAGE_BYTES);
         self.has_written = true;
@@ -265,10 +328,25 @@ impl Journal {
         Ok(())
     }
 
+    /// Goes over to the other region, while the database takes in the records of this era and of this
+    /// region.
+    pub(super) fn turn(&mut self, era: Era) {
+        self.region = 1 - self.region;
+        self.end = region_at(self.region);
+        self.follows = era.mark();
+    }
+
+    /// Whether nothing was written into the region.
+    pub(super) fn is_at_its_begin(&self) -> bool {
+        self.end == region_at(self.region)
+    }
+
     /// Goes back to the first record: after the database has taken in what the records hold and has a
     /// new era, or to read them again.
     pub(super) fn rewind(&mut self) {
+        self.region = 0;
         self.end = RECORDS_AT;
+        self.follows = 0;
         // Another process may have cut the file.
         self.len = 0;
     }
@@ -301,7 +379,7 @@ impl Beside {
                 told(for_told);
             }
         };
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("store-journal".into())
             .spawn(wait)?;
         Ok(Beside {
@@ -325,10 +403,18 @@ impl Front {
         if !self.is_known.load(Ordering::SeqCst) {
             return Ok(Seen::Unknown);
         }
-        let read = self.read_at(RECORDS_AT);
-        let read = read.map_err(|error| refused_or_corrupt(as_sqlite(FILE, &error)))?;
-        Ok(read.map_or(Seen::Nothing, |era| {
-            Seen::Record(Era(i64::from_le_bytes(era)))
+        let eras = self.eras();
+        let eras = eras.map_err(|error| refused_or_corrupt(as_sqlite(FILE, &error)))?;
+        Ok(eras.map_or(Seen::Nothing, Seen::Records))
+    }
+
+    /// The eras of the regions' first records; none where there are no records.
+    fn eras(&self) -> io::Result<Option<[Era; REGIONS]>> {
+        let bytes: Option<[u8; 16]> = self.read_at(SECOND_AT)?;
+        Ok(bytes.map(|bytes| {
+            let eras = bytes.as_chunks().0;
+            let era = |idx: usize| Era(i64::from_le_bytes(eras[idx]));
+            [era(1), era(0)]
         }))
     }
 
@@ -343,43 +429,66 @@ impl Front {
     }
 }
 
-fn put_head(era: Era, first: i64, record: &mut [u8]) {
+/// Where a region begins.
+fn region_at(region: usize) -> u64 {
+    RECORDS_AT + region as u64 * REGION_BYTES
+}
+
+fn put_head(era: Era, first: i64, follows: u32, record: &mut [u8]) {
     let (head, bytes) = record.split_at_mut(HEAD_BYTES);
     head[..8].copy_from_slice(&era.0.to_le_bytes());
     head[8..16].copy_from_slice(&first.to_le_bytes());
     // `has_room` was asked: it is far below four gigabytes.
     head[16..20].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
     head[20..24].copy_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    let checksum = crc32fast::hash(&head[..24]);
+    head[28..].copy_from_slice(&follows.to_le_bytes());
+    let checksum = head_checksum(head, follows);
     head[24..28].copy_from_slice(&checksum.to_le_bytes());
-    head[28..].fill(0);
 }
 
-/// What a head says: number of the first batch, length and checksum of what follows.
+/// Formats before the eighth had nothing behind the checksum, and did not count it.
+fn head_checksum(head: &[u8], follows: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&head[..24]);
+    if follows != 0 {
+        hasher.update(&follows.to_le_bytes());
+    }
+    hasher.finalize()
+}
+
+/// What a head says.
 struct Head {
+    era: Era,
+    /// The number of the first batch.
     first: i64,
+    /// Length and checksum of what follows.
     len: usize,
     checksum: u32,
+    /// What the record follows.
+    follows: u32,
 }
 
-fn head(bytes: &[u8], era: Era) -> Option<Head> {
+fn head(bytes: &[u8]) -> Option<Head> {
     let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
-    let [of_era, first, ..] = *head.as_chunks::<8>().0 else {
+    let [era, first, ..] = *head.as_chunks::<8>().0 else {
         return None;
     };
-    let [_, _, _, _, len, checksum, of_head, _] = *head.as_chunks::<4>().0 else {
+    let [_, _, _, _, len, checksum, of_head, follows] = *head.as_chunks::<4>().0 else {
         return None;
     };
-    let is_whole = crc32fast::hash(&head[..24]) == u32::from_le_bytes(of_head);
-    (is_whole && i64::from_le_bytes(of_era) == era.0).then_some(Head {
+    let follows = u32::from_le_bytes(follows);
+    let is_whole = head_checksum(head, follows) == u32::from_le_bytes(of_head);
+    is_whole.then_some(Head {
+        era: Era(i64::from_le_bytes(era)),
         first: i64::from_le_bytes(first),
         len: u32::from_le_bytes(len) as usize,
         checksum: u32::from_le_bytes(checksum),
+        follows,
     })
 }
 
 fn record(bytes: &[u8], era: Era) -> Option<Record<'_>> {
-    let head = head(bytes, era)?;
+    let head = head(bytes).filter(|head| head.era == era)?;
     let bytes = bytes[HEAD_BYTES..].get(..head.len)?;
     (crc32fast::hash(bytes) == head.checksum).then_some(Record {
         first: head.first,
@@ -387,17 +496,34 @@ fn record(bytes: &[u8], era: Era) -> Option<Record<'_>> {
     })
 }
 
-/// The records of an era. What a write that broke off has left behind them was not acknowledged; a
-/// record that cannot be read though others stand behind it was.
-pub(super) fn records(mut bytes: &[u8], era: Era) -> Result<Vec<Record<'_>>, Damaged> {
+/// The records that the database, which is in this era and at this commit, has not taken in, as
+/// [`Journal::read`] gave them. Whether their numbers follow each other is for the caller to see.
+pub(super) fn records(bytes: &[u8], era: Era, settled: i64) -> Result<Vec<Record<'_>>, Damaged> {
+    let (first, second) = bytes.split_at(bytes.len().min(REGION_BYTES as usize));
+    let mut records = [of_region(first, era)?, of_region(second, era)?].concat();
+    // Those that were written while the database took these in.
+    let follows =
+        |head: &Head| head.era != era && head.follows == era.mark() && settled < head.first;
+    for region in [first, second] {
+        let mut heads = region.chunks(PAGE_BYTES as usize).filter_map(head);
+        if let Some(head) = heads.find(follows) {
+            records.extend(of_region(region, head.era)?);
+        }
+    }
+    Ok(records)
+}
+
+/// The records of an era in a region. What a write that broke off has left behind them was not
+/// acknowledged; a record that cannot be read though others stand behind it was.
+fn of_region(mut bytes: &[u8], era: Era) -> Result<Vec<Record<'_>>, Damaged> {
     let mut records = Vec::new();
     while let Some(record) = record(bytes, era) {
         let len = (HEAD_BYTES + record.bytes.len()).next_multiple_of(PAGE_BYTES as usize);
         records.push(record);
         bytes = bytes.get(len..).unwrap_or_default();
     }
-    let mut behind = bytes.chunks(PAGE_BYTES as usize).skip(1);
-    if behind.any(|page| head(page, era).is_some()) {
+    let is_of_it = |page: &[u8]| head(page).is_some_and(|head| head.era == era);
+    if bytes.chunks(PAGE_BYTES as usize).skip(1).any(is_of_it) {
         return Err(Damaged);
     }
     Ok(records)
@@ -426,7 +552,7 @@ mod tests {
 
     fn found(journal: &Journal, era: Era) -> Result<Vec<(i64, Vec<u8>)>, Damaged> {
         let bytes = journal.read().unwrap();
-        let records = records(&bytes, era)?;
+        let records = records(&bytes, era, 0)?;
         let records = records.iter();
         Ok(records.map(|r| (r.first, r.bytes.to_vec())).collect())
     }
@@ -449,7 +575,7 @@ mod tests {
         write(&mut journal, ERA, 4, b"");
         let all = vec![(1, b"one".to_vec()), (2, vec![2; 5_000]), (4, vec![])];
         assert_eq!(found(&journal, ERA), Ok(all));
-        assert_eq!(seen(&journal), Seen::Record(ERA));
+        assert_eq!(seen(&journal), Seen::Records([ERA, Era(0)]));
         let other = Journal::open(directory.path()).unwrap();
         assert_eq!(found(&other, ERA).unwrap().len(), 3);
         assert!(other.has_more(ERA).unwrap() && !journal.has_more(ERA).unwrap());
@@ -459,7 +585,7 @@ mod tests {
         write(&mut journal, Era(8), 9, b"nine");
         assert_eq!(found(&journal, Era(8)), Ok(vec![(9, b"nine".to_vec())]));
         assert_eq!(found(&journal, Era(9)), Ok(vec![]));
-        assert_eq!(seen(&journal), Seen::Record(Era(8)));
+        assert_eq!(seen(&journal), Seen::Records([Era(8), Era(0)]));
         journal.cut();
         assert_eq!(seen(&journal), Seen::Nothing);
         assert_eq!(journal.read().unwrap(), b"");
@@ -469,8 +595,8 @@ mod tests {
 
     #[test]
     fn a_transaction_lacks_what_bears_its_own_era_and_what_nobody_knows() {
-        assert!(Seen::Record(ERA).lacks(ERA) && Seen::Unknown.lacks(ERA));
-        assert!(!Seen::Record(Era(8)).lacks(ERA) && !Seen::Nothing.lacks(ERA));
+        assert!(Seen::Records([ERA, Era(0)]).lacks(ERA) && Seen::Unknown.lacks(ERA));
+        assert!(!Seen::Records([Era(8), Era(0)]).lacks(ERA) && !Seen::Nothing.lacks(ERA));
     }
 
     #[test]
@@ -492,23 +618,32 @@ mod tests {
     #[test]
     fn a_journal_is_full_at_its_limit_and_keeps_its_length() {
         let (_directory, mut journal) = journal();
-        let most = (JOURNAL_BYTES_MAX - RECORDS_AT) as usize;
+        let most = REGION_BYTES as usize;
         assert!(journal.has_room(most) && !journal.has_room(most + 1));
         write(&mut journal, ERA, 1, b"one");
         assert!(journal.has_room(most - 4_096) && !journal.has_room(most - 4_095));
         assert_eq!(len(&journal), GROW_BYTES);
         write(&mut journal, ERA, 2, &vec![1; most - 4_096 - HEAD_BYTES]);
         assert!(!journal.has_room(1));
-        assert_eq!(len(&journal), JOURNAL_BYTES_MAX);
+        let one_region = (RECORDS_AT + REGION_BYTES).next_multiple_of(GROW_BYTES);
+        assert_eq!(len(&journal), one_region);
         assert_eq!(found(&journal, ERA).unwrap().len(), 2);
+        journal.turn(ERA);
+        assert!(journal.has_room(most) && !journal.has_room(most + 1));
+        write(&mut journal, Era(1), 3, &vec![1; most - HEAD_BYTES]);
+        assert!(!journal.has_room(1));
+        assert!(JOURNAL_BYTES_MAX <= len(&journal));
+        assert_eq!(found(&journal, ERA).unwrap().len(), 3);
+        assert_eq!(found(&journal, Era(1)).unwrap().len(), 1);
+        let whole = len(&journal);
         journal.rewind();
         assert!(journal.has_room(most));
-        write(&mut journal, Era(1), 3, b"three");
-        assert_eq!(len(&journal), JOURNAL_BYTES_MAX);
+        write(&mut journal, Era(2), 4, b"four");
+        assert_eq!(len(&journal), whole);
         // Another process has ended, and leaves nothing behind.
         journal.front.file.set_len(RECORDS_AT).unwrap();
         journal.rewind();
-        write(&mut journal, Era(2), 4, b"four");
+        write(&mut journal, Era(3), 5, b"five");
         assert_eq!(len(&journal), GROW_BYTES);
     }
 
@@ -533,7 +668,7 @@ mod tests {
             let mut bytes = journal.read().unwrap();
             let at = at.index((journal.end - RECORDS_AT) as usize);
             bytes[at] ^= flip;
-            match records(&bytes, ERA) {
+            match records(&bytes, ERA, 0) {
                 Ok(records) => {
                     prop_assert!(whole.len() <= records.len() + 1);
                     for (record, (first, bytes)) in records.iter().zip(&whole) {
@@ -552,7 +687,7 @@ mod tests {
             let (_directory, journal) = written(&lens);
             let bytes = journal.read().unwrap();
             let len = len.index((journal.end - RECORDS_AT) as usize + 1);
-            let records = records(&bytes[..len], ERA).unwrap();
+            let records = records(&bytes[..len], ERA, 0).unwrap();
             let mut end = 0;
             let whole = lens.iter().take_while(|n| {
                 let is_whole = end + HEAD_BYTES + **n <= len;
@@ -564,7 +699,7 @@ mod tests {
 
         #[test]
         fn foreign_bytes_hold_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..9_000)) {
-            prop_assert_eq!(records(&bytes, ERA), Ok(vec![]));
+            prop_assert_eq!(records(&bytes, ERA, 0), Ok(vec![]));
         }
     }
 }

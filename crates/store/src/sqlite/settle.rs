@@ -1,7 +1,8 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::sync_channel;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use debrief_domain::{At, Lsid, Summary};
@@ -12,13 +13,19 @@ use super::events::{Kept, Press};
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
-use super::{Writer, body, events, recording};
+use super::{body, events, pick, recording};
 use crate::codec::Facts;
 
 /// Bytes of long rows from which on it is worth a thread to compress them.
 const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
-/// Compressed rows that may wait for the writer.
-const PRESSED_WAITING: usize = if cfg!(test) { 2 } else { 64 };
+
+/// What settling works on: the database, in a transaction, and what is remembered of it.
+pub(super) struct Settling<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) names: &'a mut pick::Names,
+    /// The last number given to a session.
+    pub(super) lseq: &'a mut i64,
+}
 
 /// What came of one session since it was settled last.
 pub(super) struct Growth {
@@ -53,49 +60,66 @@ impl Growth {
     }
 }
 
-/// Puts what came of sessions into them, in this order. Where it is much, a thread beside compresses
-/// it: there are far fewer pages to write then.
+/// Puts what came of sessions into them, in this order. Where it is much it is compressed first: there
+/// are far fewer pages to write then. A thread beside does that from the last one on, and whoever
+/// settles does it for those that it has not come to: nobody waits for the other.
 pub(super) fn settle_all(
-    writer: &mut Writer<'_>,
+    settling: &mut Settling<'_>,
     growing: &[(Lsid, Growth)],
 ) -> rusqlite::Result<()> {
     let lens = growing.iter().map(|(_, growth)| growth.bytes.len());
     let n_bytes: usize = lens.filter(|len| events::PRESSED_BYTES_MIN <= *len).sum();
+    if n_bytes < PRESSED_BYTES {
+        return settle_each(settling, growing, |growth, _| {
+            Kept::new(&growth.bytes, None)
+        });
+    }
+    let pressed: Vec<OnceLock<Option<Vec<u8>>>> = growing.iter().map(|_| OnceLock::new()).collect();
+    let n_settled = AtomicUsize::new(0);
+    let press_late = || {
+        let mut press = Press::new();
+        for (idx, (_, growth)) in growing.iter().enumerate().rev() {
+            if idx <= n_settled.load(Ordering::Relaxed) {
+                return;
+            }
+            // Whoever settles may have been faster by now.
+            let _ = pressed[idx].set(press.press(&growth.bytes));
+        }
+    };
     thread::scope(|scope| {
-        let (sender, pressed) = sync_channel(PRESSED_WAITING);
-        if PRESSED_BYTES <= n_bytes {
-            let press = move || {
-                let mut press = Press::new();
-                for (_, growth) in growing {
-                    if sender.send(press.press(&growth.bytes)).is_err() {
-                        return;
-                    }
-                }
-            };
-            let thread = thread::Builder::new().name("store-press".into());
-            // Without a thread rows are as long as they are.
-            let _ = thread.spawn_scoped(scope, press);
-        } else {
-            drop(sender);
-        }
-        for (lsid, growth) in growing {
-            let pressed = pressed.recv().ok().flatten();
-            let kept = Kept::new(&growth.bytes, pressed.as_deref());
-            // When this fails the receiver ends, and with it a thread that has more to say.
-            settle_one(writer, lsid, growth, kept)?;
-        }
-        Ok(())
+        let thread = thread::Builder::new().name("store-press".into());
+        // Without a thread there is more to do here.
+        let _ = thread.spawn_scoped(scope, press_late);
+        let mut press = Press::new();
+        let settled = settle_each(settling, growing, |growth, idx| {
+            n_settled.store(idx, Ordering::Relaxed);
+            let pressed = pressed[idx].get_or_init(|| press.press(&growth.bytes));
+            Kept::new(&growth.bytes, pressed.as_deref())
+        });
+        n_settled.store(growing.len(), Ordering::Relaxed);
+        settled
     })
+}
+
+fn settle_each<'a>(
+    settling: &mut Settling<'_>,
+    growing: &'a [(Lsid, Growth)],
+    mut keep: impl FnMut(&'a Growth, usize) -> Kept<'a>,
+) -> rusqlite::Result<()> {
+    for (idx, (lsid, growth)) in growing.iter().enumerate() {
+        settle_one(settling, lsid, growth, keep(growth, idx))?;
+    }
+    Ok(())
 }
 
 /// Puts what came of a session into it.
 fn settle_one(
-    writer: &mut Writer<'_>,
+    settling: &mut Settling<'_>,
     lsid: &Lsid,
     growth: &Growth,
     kept: Kept<'_>,
 ) -> rusqlite::Result<()> {
-    let known = row(writer.db, lsid).and_then(|row| {
+    let known = row(settling.db, lsid).and_then(|row| {
         let before = match &row {
             Some(row) => row.facts.summary().map_err(unreadable)?,
             None => Summary::default(),
@@ -107,7 +131,7 @@ fn settle_one(
         Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
-            return keep_events(writer.db, lsid, growth, kept);
+            return keep_events(settling.db, lsid, growth, kept);
         }
         Err(error) => return Err(error),
     };
@@ -124,7 +148,7 @@ fn settle_one(
         change: growth.change,
         row,
     };
-    keep(writer, &grown, kept)
+    keep(settling, &grown, kept)
 }
 
 /// Keeps nothing but the events of a session whose state cannot be read.
@@ -175,8 +199,8 @@ struct Grown<'a> {
 }
 
 /// Writes the events, the row and the index entries.
-fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusqlite::Result<()> {
-    let db = writer.db;
+fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusqlite::Result<()> {
+    let db = settling.db;
     let start = grown.summary.start().unwrap_or(grown.now).secs();
     let ended = grown.summary.ended.map(At::secs);
     let state = i64::from(ended.is_some());
@@ -190,10 +214,13 @@ fn keep(writer: &mut Writer<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusqlite:
         .map(|row| standing(&grown.before, &site_before, row.start, row.ended));
     let (place, lseq) = match &grown.row {
         Some(row) => (row.place, row.lseq),
-        None => (new_place(db, start)?, writer.next_lseq()),
+        None => {
+            *settling.lseq += 1;
+            (new_place(db, start)?, *settling.lseq)
+        }
     };
     if before.as_ref() != Some(&after) {
-        let names = &mut writer.known.names;
+        let names = &mut *settling.names;
         let after = after.picks(db, names)?;
         let before = before.map_or(Ok(BTreeSet::new()), |before| before.picks(db, names))?;
         move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;

@@ -62,7 +62,7 @@ fn a_newer_format_is_refused_in_one_sentence_and_left_alone() {
     drop(db);
     assert_eq!(
         refusal(directory.path()),
-        "the archive has format 99, and this Debrief knows formats up to 7: use the newer Debrief \
+        "the archive has format 99, and this Debrief knows formats up to 8: use the newer Debrief \
          that wrote it"
     );
     let db = Connection::open(&file).unwrap();
@@ -173,6 +173,9 @@ fn a_full_disk_refuses_the_batch_and_damages_nothing() {
     };
     assert_eq!(error.to_string(), "the disk is full");
     assert!(matches!(error, StoreError::Refused { .. }));
+    // What was acknowledged before waits in the journal until there is room, and readers with it.
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
     let kept = block_on(read(&store, started().which, Filter::All));
     assert_eq!(kept.len() as i64, n_kept);
     let (change, integrity) = (block_on(store.last_change()).unwrap(), directory.path());

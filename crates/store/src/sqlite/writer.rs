@@ -2,14 +2,16 @@
 //! per call, and has it acknowledged after the commit is on disk. A commit of nothing but events is a
 //! record in the journal; any other one settles, and is a commit of the database.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::aside::{Aside, Job};
 use super::error::{Doing, GroupError, refused_or_corrupt};
-use super::journal::{Era, Journal};
+use super::journal::{Era, HEAD_BYTES, Journal};
 use super::segment::{Kind, Segments, Tail};
 use super::spots::Spots;
 use super::{Accesses, grants, ids, inbox, pick, upkeep};
@@ -29,6 +31,9 @@ const GATHER_BYTES: usize = 4 << 10;
 /// Bytes from which on a record is brought to disk beside the writer: to run the calls of the next one
 /// then takes about as long as the disk does.
 const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 16 << 10 };
+/// Bytes of events from which on they are settled beside the writer: fewer are settled sooner than a
+/// thread is woken.
+const ASIDE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 512 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
@@ -48,7 +53,10 @@ pub(super) enum Writes {
     /// Into the database, where it finds sessions as everything acknowledged before has made them.
     Database,
     /// Into the inbox, and nowhere else.
-    Inbox,
+    Inbox {
+        /// How much that is in a record at most.
+        n_bytes: usize,
+    },
 }
 
 /// Tells the caller, once the outcome of the commit is known.
@@ -152,39 +160,49 @@ pub(super) struct WriterThread {
     grants: Arc<grants::Grants>,
     spots: Arc<Spots>,
     known: Known,
+    aside: Aside,
+    /// A call that must wait until what is settled beside the writer is.
+    held: Option<WriteCall>,
 }
 
 impl WriterThread {
     pub(super) fn new(
-        db: Connection,
+        (db, reader): (Connection, Connection),
         calls: Receiver<WriteCall>,
         accesses: &Arc<Accesses>,
         grants: &Arc<grants::Grants>,
         spots: &Arc<Spots>,
         known: Known,
-    ) -> WriterThread {
-        WriterThread {
+    ) -> io::Result<WriterThread> {
+        Ok(WriterThread {
+            aside: Aside::start(reader, accesses, grants, spots)?,
+            held: None,
             db,
             calls,
             accesses: Arc::clone(accesses),
             grants: Arc::clone(grants),
             spots: Arc::clone(spots),
             known,
-        }
+        })
     }
 
     /// One group of calls, one commit, until no caller is left.
     pub(super) fn run(mut self) {
         let _ends = AbortOnPanic;
         loop {
-            let wait = if self.known.inbox.is_empty() {
+            let wait = if self.known.inbox.is_empty() && self.aside.change().is_none() {
                 ACCESS_FLUSH
             } else {
                 inbox::INBOX_IDLE
             };
-            match self.calls.recv_timeout(wait) {
+            let next = match self.held.take() {
+                Some(held) => Waited::Got(held),
+                None => self.calls.recv_timeout(wait),
+            };
+            match next {
                 // Whoever has called is told.
                 Waited::Got(first) => drop(self.write(Some(first))),
+                Waited::Timeout if self.aside.is_at_work() => {}
                 Waited::Timeout => {
                     self.write_what_waits();
                     // Other processes commit too.
@@ -204,6 +222,7 @@ impl WriterThread {
 
     /// Writes what nobody waits for.
     fn write_what_waits(&mut self) {
+        self.end_aside();
         if self.anything_waits() {
             // It waits on when this fails.
             let _ = self.write(None);
@@ -233,20 +252,40 @@ impl WriterThread {
             writer.known.journal.cut();
         }
         let _ = self.db.execute_batch("ROLLBACK");
+        self.known.journal.unlock();
     }
 
     /// One commit. Without a first call it settles the inbox.
     fn write(&mut self, first: Option<WriteCall>) -> Result<(), StoreError> {
+        let is_beside = first
+            .as_ref()
+            .is_some_and(|first| self.aside.is_at_work() && goes_beside(&self.known, first));
         let mut acknowledgements = Vec::new();
-        let result = self.commit(first, &mut acknowledgements);
+        let result = if is_beside {
+            self.commit_beside(first, &mut acknowledgements)
+        } else {
+            self.end_aside();
+            self.commit(first, &mut acknowledgements)
+        };
+        if let Ok(Committed::Journal {
+            settles: Some(settles),
+            ..
+        }) = &result
+            && let Err(error) = self.begin_aside(settles)
+        {
+            // What waits is in the journal, and is settled with the next commit.
+            tracing::warn!(%error, "events are not settled yet");
+            let _ = run(&self.db, "COMMIT").or_else(|_| run(&self.db, "ROLLBACK"));
+        }
         match &result {
-            Ok(Committed::Journal | Committed::JournalUnsynced) => {}
+            Ok(Committed::Journal { .. }) => {}
             Ok(Committed::Database { before }) => {
                 self.accesses.forget_written();
                 self.grants.carry(*before);
                 self.spots.release();
             }
             Err(_) => {
+                self.end_aside();
                 self.accesses.keep();
                 self.known.clear();
                 // When there is no transaction any more this fails, and that is well.
@@ -254,10 +293,16 @@ impl WriterThread {
                 self.spots.release();
             }
         }
+        if self.aside.change().is_none() {
+            self.known.journal.unlock();
+        }
         // Who came while the commit was made has not waited for it, and will come again beside those
         // who have.
         self.known.n_expected = acknowledgements.len() + self.calls.len();
-        if let Ok(Committed::JournalUnsynced) = result {
+        if let Ok(Committed::Journal {
+            is_synced: false, ..
+        }) = result
+        {
             let tell = move |synced: rusqlite::Result<()>| {
                 tell_all(acknowledgements, &synced.map_err(in_commit));
             };
@@ -267,6 +312,80 @@ impl WriterThread {
         let result = result.map(|_| ());
         tell_all(acknowledgements, &result);
         result.map_err(|error| error.for_each())
+    }
+
+    /// Lets what waits be settled beside the writer, in the transaction that is open still.
+    fn begin_aside(&mut self, settles: &Settles) -> rusqlite::Result<()> {
+        let known = &mut self.known;
+        let now = Era(upkeep::counter(&self.db, "era")?);
+        let era = next_era(&self.db)?;
+        known.journal.announce(era)?;
+        known.journal.turn(now);
+        let job = Job {
+            change: settles.change,
+            era,
+            growing: known.inbox.turn(era),
+            ids: known.ids.take_out(),
+            names: std::mem::take(&mut known.names),
+            lseq: settles.lseq,
+            before: settles.before,
+        };
+        self.aside.begin(&mut self.db, job);
+        Ok(())
+    }
+
+    /// Waits until nothing is settled beside the writer.
+    fn end_aside(&mut self) {
+        let Some((job, result)) = self.aside.end(&mut self.db) else {
+            return;
+        };
+        let known = &mut self.known;
+        if result.is_ok() {
+            known.names = job.names;
+            known.ids.put_back(job.ids, job.change);
+            known.inbox.has_settled();
+            if known.journal.is_at_its_begin() {
+                known.journal.rewind();
+            }
+        } else {
+            // It was told. Everything is in the journal, and is read again.
+            known.clear();
+        }
+        known.journal.unlock();
+    }
+
+    /// Runs calls that only add events, while others are being settled.
+    fn commit_beside(
+        &mut self,
+        first: Option<WriteCall>,
+        acknowledgements: &mut Vec<Acknowledge>,
+    ) -> Result<Committed, GroupError> {
+        let settled = self.aside.change().unwrap_or_default();
+        let mut writer = Writer {
+            db: &self.db,
+            change: self.known.inbox.last().unwrap_or(settled),
+            lseq: 0,
+            n_beside_tokens: 0,
+            has_written: false,
+            renews: false,
+            known: &mut self.known,
+        };
+        let mut gathering = Gathering::new(&self.calls, &writer);
+        let mut next = first;
+        while let Some(call) = next {
+            if !goes_beside(writer.known, &call) {
+                self.held = Some(call);
+                break;
+            }
+            run_call(&mut writer, call, acknowledgements)?;
+            let n_bytes = writer.known.inbox.record_len();
+            next = gathering.next(acknowledgements.len(), n_bytes);
+        }
+        let is_synced = write_record(writer.known)?;
+        Ok(Committed::Journal {
+            is_synced,
+            settles: None,
+        })
     }
 
     /// Runs calls in one transaction, and puts what they have to keep where it is safe.
@@ -289,11 +408,7 @@ impl WriterThread {
             }
         };
         let is_idle = first.is_none();
-        let mut gathering = Gathering {
-            calls,
-            n_expected: writer.known.n_expected,
-            wait: GATHER_WAIT,
-        };
+        let mut gathering = Gathering::new(calls, &writer);
         let mut next = first;
         while let Some(call) = next {
             run_call(&mut writer, call, acknowledgements)?;
@@ -303,21 +418,19 @@ impl WriterThread {
         let Known { inbox, journal, .. } = &mut *writer.known;
         let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
         let is_time = is_idle || accesses_wait || inbox.is_due(journal);
-        if !is_time && !writer.has_written && !writer.renews {
-            // Nothing is written behind a record that may be torn, and nothing is acknowledged that
-            // repeats what it holds.
-            journal.wait().map_err(work)?;
-            let n_bytes = inbox.write(journal).map_err(work)?;
-            let is_beside = BESIDE_BYTES <= n_bytes;
-            if !is_beside && 0 < n_bytes {
-                journal.sync().map_err(in_commit)?;
-            }
-            // The database is as it was.
-            let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
-            return Ok(match is_beside {
-                true => Committed::JournalUnsynced,
-                false => Committed::Journal,
+        let is_aside = is_time && ASIDE_BYTES <= inbox.n_bytes() && inbox.has_room(journal);
+        if (!is_time || is_aside) && !is_idle && !writer.has_written && !writer.renews {
+            let is_synced = write_record(writer.known)?;
+            let settles = is_aside.then_some(Settles {
+                change: writer.change,
+                lseq: writer.lseq,
+                before,
             });
+            if settles.is_none() {
+                // The database is as it was.
+                let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
+            }
+            return Ok(Committed::Journal { is_synced, settles });
         }
         inbox::settle(&mut writer).map_err(work)?;
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
@@ -334,22 +447,59 @@ impl WriterThread {
 
 /// What a commit went into.
 enum Committed {
-    /// The journal, where it is safe, unless there was nothing to keep.
-    Journal,
-    /// The journal, where it is not safe yet.
-    JournalUnsynced,
+    /// The journal, unless there was nothing to keep.
+    Journal {
+        /// Whether it is safe there already.
+        is_synced: bool,
+        /// What waits is to be settled beside the writer, in the transaction that is open still.
+        settles: Option<Settles>,
+    },
     Database {
         /// The archive's state before the commit, if that left alone what tokens depend on.
         before: Option<grants::Stamp>,
     },
 }
 
-fn work(error: rusqlite::Error) -> GroupError {
+/// Where settling beside the writer begins.
+struct Settles {
+    change: i64,
+    lseq: i64,
+    before: Option<grants::Stamp>,
+}
+
+pub(super) fn work(error: rusqlite::Error) -> GroupError {
     GroupError::new(error, Doing::Work)
 }
 
-fn in_commit(error: rusqlite::Error) -> GroupError {
+pub(super) fn in_commit(error: rusqlite::Error) -> GroupError {
     GroupError::new(error, Doing::Commit)
+}
+
+/// Whether a call can be run while others are settled: it only adds events, and there is room for
+/// them.
+fn goes_beside(known: &Known, call: &WriteCall) -> bool {
+    match call.writes {
+        Writes::Database => false,
+        Writes::Inbox { n_bytes } => {
+            let len = known.inbox.record_len() + HEAD_BYTES + n_bytes;
+            !known.inbox.is_old() && known.journal.has_room(len)
+        }
+    }
+}
+
+/// Writes what the open transaction has for the journal. Gives whether it is safe there; where it is
+/// much, that is for a thread beside the writer to wait for.
+fn write_record(known: &mut Known) -> Result<bool, GroupError> {
+    let Known { inbox, journal, .. } = known;
+    // Nothing is written behind a record that may be torn, and nothing is acknowledged that repeats
+    // what it holds.
+    journal.wait().map_err(work)?;
+    let n_bytes = inbox.write(journal).map_err(work)?;
+    let is_beside = BESIDE_BYTES <= n_bytes;
+    if !is_beside && 0 < n_bytes {
+        journal.sync().map_err(in_commit)?;
+    }
+    Ok(!is_beside)
 }
 
 /// Tells every caller of a commit what came of it.
@@ -373,14 +523,15 @@ fn begin<'c>(
     grants: &grants::Grants,
 ) -> rusqlite::Result<(Option<grants::Stamp>, Counters, Writer<'c>)> {
     run(db, "BEGIN IMMEDIATE")?;
+    known.journal.lock()?;
     let counters = Counters {
         change: upkeep::counter(db, "change")?,
         lseq: upkeep::counter(db, "lseq")?,
     };
     let era = Era(upkeep::counter(db, "era")?);
     let renews = !known.journal.announces(era)?;
-    if !known.inbox.is_of(era) || known.journal.has_more(era)? {
-        // Somebody else has written, or this is the first transaction.
+    if renews || !known.inbox.is_of(era) || known.journal.has_more(era)? {
+        // Somebody else has written, or broke off, or this is the first transaction.
         known.ids.clear();
         known.inbox = inbox::Inbox::default();
     }
@@ -412,18 +563,21 @@ fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
         writer.renews = true;
     }
     if writer.renews {
-        let era = db
-            .prepare_cached(
-                "UPDATE counter SET value = random() WHERE name = 'era' RETURNING value",
-            )?
-            .query_row([], |row| row.get(0))?;
-        writer.known.journal.announce(Era(era))?;
-        writer.known.inbox.finish(Era(era));
+        let era = next_era(db)?;
+        upkeep::set_counter(db, "era", era.0)?;
+        writer.known.journal.announce(era)?;
+        writer.known.inbox.finish(era);
     }
     if writer.lseq != before.lseq {
         upkeep::set_counter(db, "lseq", writer.lseq)?;
     }
     Ok(())
+}
+
+/// A number that no era had.
+fn next_era(db: &Connection) -> rusqlite::Result<Era> {
+    db.prepare_cached("SELECT random()")?
+        .query_row([], |row| row.get(0).map(Era))
 }
 
 /// The calls of one commit.
@@ -434,7 +588,15 @@ struct Gathering<'a> {
     wait: Duration,
 }
 
-impl Gathering<'_> {
+impl<'a> Gathering<'a> {
+    fn new(calls: &'a Receiver<WriteCall>, writer: &Writer<'_>) -> Gathering<'a> {
+        Gathering {
+            calls,
+            n_expected: writer.known.n_expected,
+            wait: GATHER_WAIT,
+        }
+    }
+
     /// Another call, when the commit has so many, and so many bytes of events; none when it is time to
     /// commit.
     fn next(&mut self, n_calls: usize, n_bytes: usize) -> Option<WriteCall> {
@@ -459,7 +621,7 @@ fn run_call(
     call: WriteCall,
     acknowledgements: &mut Vec<Acknowledge>,
 ) -> Result<(), GroupError> {
-    if call.writes == Writes::Inbox {
+    if let Writes::Inbox { .. } = call.writes {
         let (change, ids) = (writer.change, writer.known.ids.mark());
         let acknowledge = (call.run)(Ok(writer));
         if acknowledge.verdict == Verdict::Discard {
@@ -490,7 +652,7 @@ fn run_call(
     run(writer.db, "RELEASE call").map_err(work)
 }
 
-fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(super) fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
@@ -505,7 +667,7 @@ mod tests {
             tell: Box::new(|_| {}),
         };
         WriteCall {
-            writes: Writes::Inbox,
+            writes: Writes::Inbox { n_bytes: 0 },
             run: Box::new(acknowledge),
         }
     }

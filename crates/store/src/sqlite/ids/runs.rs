@@ -38,7 +38,7 @@ struct Run {
 }
 
 /// Ids that formats before the fourth sorted into a table, and how far the filter has seen them.
-#[derive(Default)]
+#[derive(Default, Clone)]
 enum Old {
     #[default]
     None,
@@ -95,6 +95,18 @@ impl Runs {
         let has_old = (db.prepare_cached("SELECT 1 FROM event_id LIMIT 1")?).exists([])?;
         self.old = if has_old { Old::Unlearnt } else { Old::None };
         Ok(())
+    }
+
+    /// The runs there are now, to look into while this is changed: the blocks of a run stay until the
+    /// commit after the one that has put others in its place.
+    pub(super) fn view(&self) -> Runs {
+        Runs {
+            live: self.live.clone(),
+            filter: self.filter.clone(),
+            old: self.old.clone(),
+            merging: None,
+            has_garbage: false,
+        }
     }
 
     /// The digest of the event with this id, if a run has it.

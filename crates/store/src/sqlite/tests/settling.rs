@@ -29,7 +29,7 @@ fn db(directory: &Path) -> Connection {
 /// for meanwhile shares its commit.
 fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
     let (open, opened) = std::sync::mpsc::channel();
-    let gate = sqlite.write_into(Writes::Inbox, move |_| {
+    let gate = sqlite.write_into(Writes::Inbox { n_bytes: 0 }, move |_| {
         let _ = opened.recv();
         Ok((Verdict::Keep, ()))
     });
@@ -346,7 +346,7 @@ async fn sizes_of_sessions_are_remembered_within_bounds() {
         }
         sqlite.last_change().await.unwrap();
     }
-    let n_sizes = sqlite.write_into(Writes::Inbox, |writer| {
+    let n_sizes = sqlite.write_into(Writes::Inbox { n_bytes: 0 }, |writer| {
         Ok((Verdict::Keep, writer.known.inbox.n_sizes()))
     });
     let n_sizes = n_sizes.await.unwrap();
@@ -475,7 +475,11 @@ async fn a_group_that_fails_leaves_nothing_in_memory() {
 /// The most pages that the file may have: as good as a full disk.
 fn full(sqlite: &Sqlite) -> Answer<'_, ()> {
     // A number below the pages there are is taken as that of those.
-    sql(sqlite, Writes::Inbox, "PRAGMA max_page_count = 1")
+    sql(
+        sqlite,
+        Writes::Inbox { n_bytes: 0 },
+        "PRAGMA max_page_count = 1",
+    )
 }
 
 fn is_full<T>(answer: Result<T, StoreError>) -> bool {
@@ -519,7 +523,9 @@ async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
     assert!(is_full(added));
     assert!(is_full(settled));
     let roomy = "PRAGMA max_page_count = 1000000";
-    sql(&sqlite, Writes::Inbox, roomy).await.unwrap();
+    sql(&sqlite, Writes::Inbox { n_bytes: 0 }, roomy)
+        .await
+        .unwrap();
     assert_eq!(sqlite.last_change().await.unwrap(), 1);
     let again = sqlite
         .append(SENDER, long("b").into(), at(0))

@@ -1,0 +1,165 @@
+//! Settling beside the writer: a thread puts what waited into its sessions, in a transaction of the
+//! database, while the writer goes on with the journal.
+//!
+//! The transaction is the writer's own, handed over as it stands, so that nobody comes between. Until it
+//! has ended the writer has a connection that reads: what it asks the database about meanwhile (sizes of
+//! sessions, ids of events) is in memory, or is not changed by what is being settled.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use debrief_domain::Lsid;
+use rusqlite::Connection;
+
+use super::error::GroupError;
+use super::ids::Outgoing;
+use super::journal::Era;
+use super::settle::{Growth, Settling, settle_all};
+use super::spots::Spots;
+use super::writer::{AbortOnPanic, in_commit, run, work};
+use super::{Accesses, grants, pick, upkeep};
+
+/// What is to be settled, and what the writer needs no more until it is.
+pub(super) struct Job {
+    /// The commit that this one is, and the era that it begins.
+    pub(super) change: i64,
+    pub(super) era: Era,
+    pub(super) growing: Vec<(Lsid, Growth)>,
+    pub(super) ids: Outgoing,
+    pub(super) names: pick::Names,
+    /// The last number given to a session.
+    pub(super) lseq: i64,
+    /// The archive's state before the commit.
+    pub(super) before: Option<grants::Stamp>,
+}
+
+/// What came of a job: the connection, what was lent, and whether it was done.
+type Done = (Connection, Job, Result<(), GroupError>);
+
+/// The thread, as the writer sees it.
+pub(super) struct Aside {
+    /// None at the end.
+    jobs: Option<SyncSender<(Connection, Job)>>,
+    thread: Option<JoinHandle<()>>,
+    done: Receiver<Done>,
+    /// The connection that the writer has while the thread has its own.
+    reader: Option<Connection>,
+    /// The commit that is being made, or was and nobody has asked yet.
+    change: Option<i64>,
+    told: Option<Done>,
+}
+
+impl Aside {
+    /// Starts the thread.
+    pub(super) fn start(
+        reader: Connection,
+        accesses: &Arc<Accesses>,
+        grants: &Arc<grants::Grants>,
+        spots: &Arc<Spots>,
+    ) -> io::Result<Aside> {
+        let (jobs, waiting) = sync_channel::<(Connection, Job)>(1);
+        let (sender, done) = sync_channel(1);
+        let (accesses, grants) = (Arc::clone(accesses), Arc::clone(grants));
+        let spots = Arc::clone(spots);
+        let settle = move || {
+            let _ends = AbortOnPanic;
+            for (db, mut job) in waiting {
+                let result = job.run(&db, &accesses);
+                match &result {
+                    Ok(()) => {
+                        accesses.forget_written();
+                        grants.carry(job.before);
+                    }
+                    Err(_) => {
+                        accesses.keep();
+                        // When there is no transaction any more this fails, and that is well.
+                        let _ = db.execute_batch("ROLLBACK");
+                    }
+                }
+                spots.release();
+                if sender.send((db, job, result)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("store-settler".into());
+        Ok(Aside {
+            thread: Some(thread.spawn(settle)?),
+            jobs: Some(jobs),
+            done,
+            reader: Some(reader),
+            change: None,
+            told: None,
+        })
+    }
+
+    /// The commit that is being made, or was and nobody has asked yet.
+    pub(super) fn change(&self) -> Option<i64> {
+        self.change
+    }
+
+    /// Gives the thread something to do, which has nothing. From here on `db` is a connection that
+    /// reads.
+    pub(super) fn begin(&mut self, db: &mut Connection, job: Job) {
+        if let Some(reader) = self.reader.take() {
+            self.change = Some(job.change);
+            if let Some(jobs) = &self.jobs {
+                // Were the thread gone, the process would be.
+                let _ = jobs.send((mem::replace(db, reader), job));
+            }
+        }
+    }
+
+    /// Whether it still settles.
+    pub(super) fn is_at_work(&mut self) -> bool {
+        if self.told.is_none() {
+            self.told = self.done.try_recv().ok();
+        }
+        self.change.is_some() && self.told.is_none()
+    }
+
+    /// Waits until it has settled, and gives what came of it; none when it had nothing to do. `db` is
+    /// the writer's connection again.
+    pub(super) fn end(&mut self, db: &mut Connection) -> Option<(Job, Result<(), GroupError>)> {
+        self.change.take()?;
+        let told = self.told.take().or_else(|| self.done.recv().ok());
+        let (own, job, result) = told?;
+        self.reader = Some(mem::replace(db, own));
+        Some((job, result))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // Were the thread dead, the process would be.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Job {
+    fn run(&mut self, db: &Connection, accesses: &Accesses) -> Result<(), GroupError> {
+        let mut settling = Settling {
+            db,
+            names: &mut self.names,
+            lseq: &mut self.lseq,
+        };
+        settle_all(&mut settling, &self.growing).map_err(work)?;
+        self.growing = Vec::new();
+        upkeep::write_accesses(db, accesses).map_err(work)?;
+        self.ids.write(db, self.change).map_err(work)?;
+        for (name, value) in [
+            ("change", self.change),
+            ("lseq", self.lseq),
+            ("era", self.era.0),
+        ] {
+            upkeep::set_counter(db, name, value).map_err(work)?;
+        }
+        run(db, "COMMIT").map_err(in_commit)
+    }
+}

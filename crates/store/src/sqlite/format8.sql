@@ -1,0 +1,2 @@
+-- Format 8: while events are settled, the next ones go into a second region of `inbox.journal`, which an
+-- older Debrief would not read.
