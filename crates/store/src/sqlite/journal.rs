@@ -188,7 +188,11 @@ impl Journal {
     /// Keeps other processes from reading and writing, once those that do have ended. Whoever wants the
     /// database's write lock too takes that first.
     pub(super) fn lock(&self) -> rusqlite::Result<()> {
-        let n_polls = BUSY_WAIT.as_millis() / LOCK_POLL.as_millis();
+        self.lock_within(BUSY_WAIT)
+    }
+
+    fn lock_within(&self, wait: Duration) -> rusqlite::Result<()> {
+        let n_polls = wait.as_millis() / LOCK_POLL.as_millis();
         for _ in 0..n_polls {
             match self.front.file.try_lock() {
                 Ok(()) => return Ok(()),
@@ -597,6 +601,65 @@ mod tests {
     fn a_transaction_lacks_what_bears_its_own_era_and_what_nobody_knows() {
         assert!(Seen::Records([ERA, Era(0)]).lacks(ERA) && Seen::Unknown.lacks(ERA));
         assert!(!Seen::Records([Era(8), Era(0)]).lacks(ERA) && !Seen::Nothing.lacks(ERA));
+    }
+
+    #[test]
+    fn what_was_written_while_records_were_taken_in_follows_them() {
+        let (directory, mut journal) = journal();
+        write(&mut journal, ERA, 1, b"one");
+        journal.turn(ERA);
+        assert!(journal.is_at_its_begin());
+        write(&mut journal, Era(8), 2, b"two");
+        write(&mut journal, Era(8), 3, b"three");
+        assert!(!journal.is_at_its_begin());
+        let firsts = |bytes: &[u8], era: Era, settled: i64| {
+            let records = records(bytes, era, settled)?;
+            Ok(records.iter().map(|record| record.first).collect())
+        };
+        let bytes = journal.read().unwrap();
+        assert_eq!(firsts(&bytes, ERA, 0), Ok(vec![1, 2, 3]));
+        assert_eq!(firsts(&bytes, Era(8), 1), Ok(vec![2, 3]));
+        assert_eq!(firsts(&bytes, Era(9), 0), Ok(vec![]));
+        assert_eq!(firsts(&bytes, ERA, 3), Ok(vec![1]), "those are settled");
+        assert_eq!(seen(&journal), Seen::Records([ERA, Era(8)]));
+        // Another process that was in the era before, or is in that one.
+        let other = Journal::open(directory.path()).unwrap();
+        assert!(other.has_more(ERA).unwrap() && other.has_more(Era(8)).unwrap());
+        assert!(!journal.has_more(Era(8)).unwrap());
+        assert!(journal.begins_with(ERA).unwrap() && journal.begins_with(Era(8)).unwrap());
+        // The first of them is damaged, or the last.
+        let second = REGION_BYTES as usize;
+        for at in [0, 8, 16, 20, 24, 28, HEAD_BYTES] {
+            let mut damaged = bytes.clone();
+            damaged[second + at] ^= 1;
+            assert_eq!(firsts(&damaged, ERA, 0), Err(Damaged), "{at}");
+            assert_eq!(firsts(&damaged, Era(8), 1), Err(Damaged), "{at}");
+            let mut damaged = bytes.clone();
+            damaged[second + PAGE_BYTES as usize + at] ^= 1;
+            assert_eq!(firsts(&damaged, ERA, 0), Ok(vec![1, 2]), "{at}");
+        }
+        // They are taken in in turn.
+        journal.turn(Era(8));
+        write(&mut journal, Era(9), 4, b"four");
+        let bytes = journal.read().unwrap();
+        assert_eq!(firsts(&bytes, Era(8), 1), Ok(vec![2, 3, 4]));
+        assert_eq!(firsts(&bytes, Era(9), 3), Ok(vec![4]));
+        assert_eq!(seen(&journal), Seen::Records([Era(9), Era(8)]));
+    }
+
+    #[test]
+    fn the_file_is_locked_for_others_until_it_is_unlocked_and_they_wait_so_long() {
+        let (directory, journal) = journal();
+        let other = Journal::open(directory.path()).unwrap();
+        journal.lock().unwrap();
+        journal.lock().unwrap();
+        let refused = other.lock_within(2 * LOCK_POLL).unwrap_err();
+        assert_eq!(
+            refused.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseBusy)
+        );
+        journal.unlock();
+        other.lock_within(LOCK_POLL).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Events that are acknowledged and not yet part of their sessions: what may come between.
 
+mod aside;
 mod beside;
 mod law;
 

@@ -177,6 +177,8 @@ impl Model {
             self.n_ids += 1;
             if whole.len() <= kind {
                 return Event {
+                    // Long enough to be settled at once, beside the writer.
+                    filename: Some("x".repeat(inbox::INBOX_BYTES_MAX)),
                     destination: Some(Actor {
                         kind: ActorKind::System,
                         gsnumber: 0,

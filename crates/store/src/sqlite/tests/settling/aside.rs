@@ -1,0 +1,324 @@
+//! Settling beside the writer: what comes meanwhile, and what is left when it ends half-way.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use super::*;
+
+/// An archive whose next commit of the database, once it is told to, waits until the sender says whether
+/// it is to fail.
+struct Held {
+    is_armed: Arc<AtomicBool>,
+    fails: Sender<bool>,
+    is_there: Receiver<()>,
+}
+
+impl Held {
+    fn open(directory: &Path) -> (Sqlite, Held) {
+        let journal = journal::Journal::open(directory).unwrap();
+        Held::open_with(directory, journal)
+    }
+
+    fn open_with(directory: &Path, journal: journal::Journal) -> (Sqlite, Held) {
+        let (sender, fails) = channel();
+        let (there, is_there) = channel();
+        let is_armed = Arc::new(AtomicBool::new(false));
+        let held = Held {
+            is_armed: Arc::clone(&is_armed),
+            fails: sender,
+            is_there,
+        };
+        let hook = move || {
+            if !is_armed.swap(false, Ordering::SeqCst) {
+                return false;
+            }
+            let _ = there.send(());
+            // A test that fails must end.
+            fails.recv_timeout(Duration::from_secs(10)).unwrap_or(true)
+        };
+        let mut db = open::open(directory).unwrap();
+        db.commit_hook(Some(hook)).unwrap();
+        (Sqlite::start(directory, db, journal).unwrap(), held)
+    }
+}
+
+/// So much that it is settled beside the writer.
+fn much(ids: &[&str], lsid: &str) -> Batch {
+    let event = |id: &&str| {
+        let mut event = chat(id, lsid);
+        event.filename = Some(noise(inbox::INBOX_BYTES_MAX));
+        event
+    };
+    Batch::from(ids.iter().map(event).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn assert_done(answer: Result<Append, StoreError>, (fresh, repeated): (u64, u64)) {
+    match answer {
+        Ok(Append::Done(done)) => assert_eq!((done.fresh, done.repeated), (fresh, repeated)),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ids(sqlite: &Sqlite) -> Vec<String> {
+    let examined = sqlite.examine(i64::MIN, 100).await.unwrap();
+    for session in &examined {
+        assert_eq!(session.faults, Vec::<String>::new());
+    }
+    let events = examined.iter().flat_map(|session| &session.events);
+    events.map(|event| event.id.to_string()).collect()
+}
+
+/// An archive that settles `1` of session `a`, with `2` of `a` and `3` of `b` come since then.
+async fn settling(directory: &Path) -> (Sqlite, Sender<bool>) {
+    let (sqlite, held) = Held::open(directory);
+    sqlite.last_change().await.unwrap();
+    held.is_armed.store(true, Ordering::SeqCst);
+    let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
+    assert_done(first.await, (1, 0));
+    held.is_there.recv().unwrap();
+    for (id, lsid) in [("2", "a"), ("3", "b")] {
+        let added = sqlite.append(SENDER, vec![chat(id, lsid)].into(), at(1));
+        assert_done(added.await, (1, 0));
+    }
+    (sqlite, held.fails)
+}
+
+#[tokio::test]
+async fn batches_are_acknowledged_while_others_are_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    // What is being settled is known as well as what came since.
+    let again = sqlite.append(SENDER, much(&["1"], "a"), at(1));
+    assert_done(again.await, (0, 1));
+    let again = sqlite.append(SENDER, vec![chat("2", "a"), chat("4", "c")].into(), at(1));
+    assert_done(again.await, (1, 1));
+    let taken = sqlite.append(SENDER, vec![chat("1", "a")].into(), at(1));
+    assert!(matches!(taken.await, Ok(Append::Conflicts(_))));
+    // Whoever wants to see all waits for it.
+    let mut seen = sqlite.last_change();
+    let waited = tokio::time::timeout(Duration::from_millis(20), &mut seen).await;
+    assert!(waited.is_err());
+    commit.send(false).unwrap();
+    assert_eq!(seen.await.unwrap(), 4);
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_commit_and_after_it() {
+    for fails in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let (sqlite, commit) = settling(directory.path()).await;
+        let before = copy_of(directory.path());
+        commit.send(fails).unwrap();
+        let copy = loop {
+            // The writer does not know of the commit before it is asked for something.
+            let copy = after_power_cut(directory.path()).unwrap();
+            let n_rows = "SELECT count(*) FROM event";
+            let n_rows: i64 = db(copy.path())
+                .query_row(n_rows, [], |row| row.get(0))
+                .unwrap();
+            if fails || n_rows == 1 {
+                break copy;
+            }
+        };
+        for copy in [before, copy] {
+            let sqlite = Sqlite::open(copy.path()).unwrap();
+            assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+            let again = sqlite.append(SENDER, much(&["1"], "a"), at(2));
+            assert_done(again.await, (0, 1));
+            assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+        }
+        drop(sqlite);
+        let sqlite = Sqlite::open(directory.path()).unwrap();
+        assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+    }
+}
+
+#[tokio::test]
+async fn when_settling_fails_nothing_that_was_acknowledged_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    commit.send(true).unwrap();
+    assert_eq!(sqlite.last_change().await.unwrap(), 3);
+    let added = sqlite.append(SENDER, vec![chat("4", "a")].into(), at(2));
+    assert_done(added.await, (1, 0));
+    assert_eq!(ids(&sqlite).await, ["1", "2", "4", "3"]);
+}
+
+#[tokio::test]
+async fn another_process_waits_until_the_writer_is_done_and_finds_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    let path = directory.path().to_owned();
+    let other = std::thread::spawn(move || {
+        let theirs = Sqlite::open(&path).unwrap();
+        let added = theirs.append(SENDER, vec![chat("3", "b"), chat("5", "b")].into(), at(3));
+        assert_done(block_on(added), (1, 1));
+        theirs
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!other.is_finished());
+    commit.send(false).unwrap();
+    let theirs = other.join().unwrap();
+    let added = sqlite.append(SENDER, vec![chat("5", "b"), chat("6", "b")].into(), at(4));
+    assert_done(added.await, (1, 1));
+    for sqlite in [&sqlite, &theirs] {
+        assert_eq!(ids(sqlite).await, ["1", "2", "3", "5", "6"]);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_has_no_room_waits_until_the_others_are_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    let long = |id: &str, n_bytes: usize| {
+        let mut event = chat(id, "a");
+        event.filename = Some("x".repeat(n_bytes));
+        Batch::from(vec![event])
+    };
+    let region = journal::REGION_BYTES as usize;
+    // Two pages are taken.
+    let mut fits = sqlite.append(SENDER, long("4", region - 3 * 4_096), at(2));
+    let done = tokio::time::timeout(Duration::from_secs(5), &mut fits).await;
+    assert_done(done.unwrap(), (1, 0));
+    let mut waits = sqlite.append(SENDER, long("5", 8_192), at(2));
+    let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
+    assert!(waited.is_err());
+    commit.send(false).unwrap();
+    assert_done(waits.await, (1, 0));
+    assert_eq!(ids(&sqlite).await, ["1", "2", "4", "5", "3"]);
+}
+
+#[tokio::test]
+async fn sizes_count_what_is_being_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, held) = Held::open(directory.path());
+    sqlite.last_change().await.unwrap();
+    held.is_armed.store(true, Ordering::SeqCst);
+    // More than are remembered when nothing waits.
+    let many = (0..70).map(|n| {
+        let mut event = chat(&n.to_string(), &format!("s{n}"));
+        event.filename = Some("x".repeat(100));
+        event
+    });
+    let many: Vec<Event> = many.collect();
+    assert_done(sqlite.append(SENDER, many.into(), at(0)).await, (70, 0));
+    held.is_there.recv().unwrap();
+    let size = |lsid: &'static str| {
+        let lsid = Lsid::parse(lsid).unwrap();
+        sqlite.write_into(Writes::Inbox { n_bytes: 0 }, move |writer| {
+            let size = writer.known.inbox.size(writer.db, &lsid)?;
+            Ok((Verdict::Keep, (size.n_events, writer.known.inbox.n_sizes())))
+        })
+    };
+    let more = sqlite.append(SENDER, vec![chat("more", "s7")].into(), at(0));
+    assert_done(more.await, (1, 0));
+    assert_eq!(size("s7").await.unwrap(), (2, 70));
+    assert_eq!(size("s8").await.unwrap(), (1, 70));
+    held.fails.send(false).unwrap();
+    // Those that still wait stay.
+    while size("s7").await.unwrap() != (2, 1) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(size("s8").await.unwrap(), (1, 2));
+}
+
+#[tokio::test]
+async fn events_are_known_by_the_digests_of_older_formats() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let add = |event: Event| sqlite.append(SENDER, vec![event].into(), at(0));
+    assert_done(add(chat("1", "a")).await, (1, 0));
+    sqlite.last_change().await.unwrap();
+    let old = Batch::from(vec![chat("1", "a")]).into_sessions().remove(0);
+    let old = old.old_digest(&old.events[0]).to_be_bytes();
+    // As if an older Debrief had written it; another process, as far as this one can see.
+    let key = "CAST(substr(ids, 1, 12) AS BLOB)";
+    let set = format!("UPDATE id_recent SET ids = CAST({key} || ?1 AS BLOB)");
+    db(directory.path()).execute(&set, [&old[..]]).unwrap();
+    drop(sqlite);
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let add = |event: Event| sqlite.append(SENDER, vec![event].into(), at(0));
+    assert_done(add(chat("1", "a")).await, (0, 1));
+    let other = add(chat("1", "b")).await.unwrap();
+    assert!(matches!(other, Append::Conflicts(_)));
+}
+
+#[tokio::test]
+async fn no_other_process_comes_between_while_the_writer_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, waiting) = channel();
+    let patience = Duration::from_secs(10);
+    let sync = move |_: &std::fs::File| waiting.recv_timeout(patience).unwrap_or(Ok(()));
+    let journal = journal::Journal::open_with(directory.path(), Box::new(sync)).unwrap();
+    let (sqlite, held) = Held::open_with(directory.path(), journal);
+    sqlite.last_change().await.unwrap();
+    held.is_armed.store(true, Ordering::SeqCst);
+    disk.send(Ok(())).unwrap();
+    let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
+    assert_done(first.await, (1, 0));
+    held.is_there.recv().unwrap();
+    // The writer has this one, and waits for the disk before it writes the next.
+    let long = |id: &str| {
+        let mut event = chat(id, "a");
+        event.filename = Some("x".repeat(1_000));
+        Batch::from(vec![event])
+    };
+    let mut second = sqlite.append(SENDER, long("2"), at(0));
+    let mut third = sqlite.append(SENDER, long("3"), at(0));
+    for waits in [&mut second, &mut third] {
+        let waited = tokio::time::timeout(Duration::from_millis(20), waits).await;
+        assert!(waited.is_err());
+    }
+    held.fails.send(false).unwrap();
+    let path = directory.path().to_owned();
+    let other = std::thread::spawn(move || {
+        let theirs = Sqlite::open(&path).unwrap();
+        let added = theirs.append(SENDER, vec![chat("4", "b")].into(), at(0));
+        assert_done(block_on(added), (1, 0));
+        theirs
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    for _ in 0..2 {
+        disk.send(Ok(())).unwrap();
+    }
+    assert_done(second.await, (1, 0));
+    assert_done(third.await, (1, 0));
+    let theirs = other.join().unwrap();
+    for sqlite in [&sqlite, &theirs] {
+        assert_eq!(ids(sqlite).await, ["1", "2", "3", "4"]);
+    }
+}
+
+#[tokio::test]
+async fn ids_are_known_while_they_are_written_as_a_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, held) = Held::open(directory.path());
+    sqlite.last_change().await.unwrap();
+    // Enough for a run each.
+    let many = |n: usize| {
+        let events = (0..1_100).map(|idx| chat(&format!("{n}-{idx}"), &format!("s{}", idx % 9)));
+        Batch::from(events.collect::<Vec<_>>())
+    };
+    for n in 0..6 {
+        held.is_armed.store(true, Ordering::SeqCst);
+        assert_done(sqlite.append(SENDER, many(n), at(0)).await, (1_100, 0));
+        held.is_there.recv().unwrap();
+        for known in 0..=n {
+            let again = vec![
+                chat(&format!("{known}-7"), "s7"),
+                chat(&format!("{known}-{n}"), "x"),
+            ];
+            let conflicts = sqlite.append(SENDER, again.into(), at(0)).await.unwrap();
+            assert!(matches!(conflicts, Append::Conflicts(found) if found.len() == 1));
+            let again = vec![chat(&format!("{known}-7"), "s7")];
+            assert_done(sqlite.append(SENDER, again.into(), at(0)).await, (0, 1));
+        }
+        held.fails.send(false).unwrap();
+    }
+    for n in 0..6 {
+        assert_done(sqlite.append(SENDER, many(n), at(0)).await, (0, 1_100));
+    }
+    assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+}
