@@ -37,6 +37,8 @@ pub(crate) struct Encoded {
     /// Its place in the batch.
     pub(crate) event_idx: usize,
     pub(crate) id_hash: [u8; 16],
+    /// Tells by accident another event under the same id, not one that was made to look alike: whoever
+    /// sends that only has it told to be repeated.
     pub(crate) digest: u32,
     /// Its place in the bytes.
     pub(crate) bytes: Range<usize>,

@@ -2,8 +2,8 @@
 //! database, while the writer goes on with the journal.
 //!
 //! The transaction is the writer's own, handed over as it stands, so that nobody comes between. Until it
-//! has ended the writer has a connection that reads: what it asks the database about meanwhile (sizes of
-//! sessions, ids of events) is in memory, or is not changed by what is being settled.
+//! has ended the writer has a connection that reads: sizes of sessions that are being settled are in memory,
+//! and so are their ids; runs of ids that are merged meanwhile keep their blocks until the next commit.
 
 use std::io;
 use std::mem;
@@ -104,12 +104,11 @@ impl Aside {
     /// Gives the thread something to do, which has nothing. From here on `db` is a connection that
     /// reads.
     pub(super) fn begin(&mut self, db: &mut Connection, job: Job) {
-        if let Some(reader) = self.reader.take() {
-            self.change = Some(job.change);
-            if let Some(jobs) = &self.jobs {
-                // Were the thread gone, the process would be.
-                let _ = jobs.send((mem::replace(db, reader), job));
-            }
+        let reader = self.reader.take().expect("nothing is being settled");
+        self.change = Some(job.change);
+        if let Some(jobs) = &self.jobs {
+            // Were the thread gone, the process would be.
+            let _ = jobs.send((mem::replace(db, reader), job));
         }
     }
 

@@ -1,2 +1,3 @@
 -- Format 8: while events are settled, the next ones go into a second region of `inbox.journal`, which an
--- older Debrief would not read.
+-- older Debrief would not read. The digest beside an id (in id_recent and id_block) is a CRC-32, where it
+-- was a piece of a SHA-256: those that are there stay.

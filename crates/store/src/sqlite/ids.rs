@@ -207,7 +207,8 @@ impl Ids {
     /// Gives the ids that no table has, to be written while others are asked for: all of them are
     /// known still.
     pub(super) fn take_out(&mut self) -> Outgoing {
-        if UNSORTED_IDS_MAX <= self.unsorted.len() {
+        // Without fresh ids nothing is written, and all stay where they are.
+        if !self.fresh.is_empty() && UNSORTED_IDS_MAX <= self.unsorted.len() {
             self.sorting = Arc::new(std::mem::take(&mut self.unsorted));
         }
         let view = self.runs.view();
@@ -439,6 +440,25 @@ mod tests {
             assert!(is_unreadable(&error), "{damage}: {error}");
             db.execute_batch("ROLLBACK TO whole; RELEASE whole")
                 .unwrap();
+        }
+    }
+
+    #[test]
+    fn as_many_ids_as_make_a_run_stay_known_when_no_fresh_one_comes() {
+        for n_ids in [UNSORTED_IDS_MAX as u64 - 1, UNSORTED_IDS_MAX as u64] {
+            let db = archive();
+            let row: Vec<u8> = (0..n_ids)
+                .flat_map(|n| {
+                    let (name, digest) = (name(n), (n as i64).to_le_bytes());
+                    [&name.account.to_le_bytes()[..], &name.hash, &digest].concat()
+                })
+                .collect();
+            db.execute("INSERT INTO event_id_run VALUES (1, ?1)", [row])
+                .unwrap();
+            let mut ids = Ids::default();
+            ids.begin(&db, 1).unwrap();
+            ids.finish(&db, 1).unwrap();
+            assert_known(&mut ids, &db, 1, 0..n_ids);
         }
     }
 

@@ -75,7 +75,8 @@ pub(super) struct Journal {
     /// Where the next record goes: in which region, and at which byte of the file.
     region: usize,
     end: u64,
-    /// What the records that are written now follow: nothing, when the database is in their era.
+    /// What the records of the region follow: nothing, where the database was in their era when the
+    /// first of them was written.
     follows: u32,
     /// Bytes that somebody has written before; fewer are known at the beginning of an era.
     len: u64,
@@ -185,8 +186,8 @@ impl Journal {
         })
     }
 
-    /// Keeps other processes from reading and writing, once those that do have ended. Whoever wants the
-    /// database's write lock too takes that first.
+    /// Keeps other processes from writing, and from reading records to go on behind them, once those
+    /// that do have ended. Whoever wants the database's write lock too takes that first.
     pub(super) fn lock(&self) -> rusqlite::Result<()> {
         self.lock_within(BUSY_WAIT)
     }
@@ -273,20 +274,19 @@ impl Journal {
         first: i64,
         record: &mut [u8],
     ) -> rusqlite::Result<()> {
-        debug_assert!(self.has_room(record.len()));
+        // What lies behind the region was acknowledged.
+        assert!(self.has_room(record.len()), "a record has room");
         put_head(era, first, self.follows, record);
         let end = self.end + record.len() as u64;
         let is_second = self.region != 0 && self.end == region_at(self.region);
         self.reserve(end)
-            .and_then(|()| self.front.file.write_all_at(record, self.end))
             .and_then(|()| match is_second {
-                // For those who look at it: whoever reads the records asks them.
-                true => self
-                    .front
-                    .file
-                    .write_all_at(&era.0.to_le_bytes(), SECOND_AT),
+                // For those who look at it: whoever reads the records asks them. First, for an era
+                // without a record is soon forgotten.
+                true => (self.front.file).write_all_at(&era.0.to_le_bytes(), SECOND_AT),
                 false => Ok(()),
             })
+            .and_then(|()| self.front.file.write_all_at(record, self.end))
             .map_err(|error| as_sqlite(FILE, &error))?;
         self.end = end.next_multiple_of(PAGE_BYTES);
         self.has_written = true;
@@ -325,11 +325,18 @@ impl Journal {
         }
         while self.len < end {
             let len = (self.len + 1).next_multiple_of(GROW_BYTES);
+            let len = len.min(JOURNAL_BYTES_MAX);
             let nothings = vec![0; (len - self.len) as usize];
             file.write_all_at(&nothings, self.len)?;
             self.len = len;
         }
         Ok(())
+    }
+
+    /// Makes room for the first records of the other region, so that they need not wait for it.
+    pub(super) fn prepare_turn(&mut self) -> rusqlite::Result<()> {
+        let room = self.reserve(region_at(1 - self.region) + GROW_BYTES);
+        room.map_err(|error| as_sqlite(FILE, &error))
     }
 
     /// Goes over to the other region, while the database takes in the records of this era and of this
@@ -695,7 +702,7 @@ mod tests {
         assert!(journal.has_room(most) && !journal.has_room(most + 1));
         write(&mut journal, Era(1), 3, &vec![1; most - HEAD_BYTES]);
         assert!(!journal.has_room(1));
-        assert!(JOURNAL_BYTES_MAX <= len(&journal));
+        assert_eq!(len(&journal), JOURNAL_BYTES_MAX);
         assert_eq!(found(&journal, ERA).unwrap().len(), 3);
         assert_eq!(found(&journal, Era(1)).unwrap().len(), 1);
         let whole = len(&journal);

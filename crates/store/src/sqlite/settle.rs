@@ -62,7 +62,7 @@ impl Growth {
 
 /// Puts what came of sessions into them, in this order. Where it is much it is compressed first: there
 /// are far fewer pages to write then. A thread beside does that from the last one on, and whoever
-/// settles does it for those that it has not come to: nobody waits for the other.
+/// settles does it for those that it has not come to: neither waits for the other before the end.
 pub(super) fn settle_all(
     settling: &mut Settling<'_>,
     growing: &[(Lsid, Growth)],

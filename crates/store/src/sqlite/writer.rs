@@ -1,6 +1,7 @@
 //! The one thread that writes: it takes whatever waits, runs it in one transaction with a savepoint
 //! per call, and has it acknowledged after the commit is on disk. A commit of nothing but events is a
-//! record in the journal; any other one settles, and is a commit of the database.
+//! record in the journal; any other one settles, and is a commit of the database. Where much waits and
+//! nobody asks for it, another thread makes that commit.
 
 use std::io;
 use std::sync::Arc;
@@ -273,7 +274,7 @@ impl WriterThread {
         }) = &result
             && let Err(error) = self.begin_aside(settles)
         {
-            // What waits is in the journal, and is settled with the next commit.
+            // What waits is in the journal, and the next commit tries again.
             tracing::warn!(%error, "events are not settled yet");
             let _ = run(&self.db, "COMMIT").or_else(|_| run(&self.db, "ROLLBACK"));
         }
@@ -319,6 +320,7 @@ impl WriterThread {
         let known = &mut self.known;
         let now = Era(upkeep::counter(&self.db, "era")?);
         let era = next_era(&self.db)?;
+        known.journal.prepare_turn()?;
         known.journal.announce(era)?;
         known.journal.turn(now);
         let job = Job {

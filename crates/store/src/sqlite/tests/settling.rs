@@ -60,6 +60,7 @@ fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
     lock.busy_timeout(BUSY_WAIT).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let journal = journal::Journal::open(directory).unwrap();
+    journal.lock().unwrap();
     let is_written = journal.has_more(era(&lock)).unwrap();
     let copy = copy_of(directory);
     lock.execute_batch("ROLLBACK").unwrap();

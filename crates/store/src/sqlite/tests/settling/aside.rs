@@ -52,6 +52,28 @@ fn much(ids: &[&str], lsid: &str) -> Batch {
     Batch::from(ids.iter().map(event).collect::<Vec<_>>())
 }
 
+/// Waits until the writer knows that nothing is settled beside it.
+async fn until_settled(sqlite: &Sqlite) {
+    let is_beside = || {
+        sqlite.write_into(Writes::Inbox { n_bytes: 0 }, |writer| {
+            let only_reads = writer
+                .db
+                .query_row("PRAGMA query_only", [], |row| row.get(0));
+            Ok((Verdict::Keep, only_reads.unwrap()))
+        })
+    };
+    while is_beside().await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// So long that the writer does not wait for the disk.
+fn long(id: &str) -> Batch {
+    let mut event = chat(id, "a");
+    event.filename = Some("x".repeat(1_000));
+    Batch::from(vec![event])
+}
+
 #[track_caller]
 fn assert_done(answer: Result<Append, StoreError>, (fresh, repeated): (u64, u64)) {
     match answer {
@@ -110,10 +132,11 @@ async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_com
         let directory = tempfile::tempdir().unwrap();
         let (sqlite, commit) = settling(directory.path()).await;
         let before = copy_of(directory.path());
+        let (open, gate) = gate(&sqlite);
         commit.send(fails).unwrap();
+        // Meanwhile the writer settles nothing.
         let copy = loop {
-            // The writer does not know of the commit before it is asked for something.
-            let copy = after_power_cut(directory.path()).unwrap();
+            let copy = copy_under_lock(directory.path());
             let n_rows = "SELECT count(*) FROM event";
             let n_rows: i64 = db(copy.path())
                 .query_row(n_rows, [], |row| row.get(0))
@@ -122,6 +145,8 @@ async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_com
                 break copy;
             }
         };
+        open.send(()).unwrap();
+        gate.await.unwrap();
         for copy in [before, copy] {
             let sqlite = Sqlite::open(copy.path()).unwrap();
             assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
@@ -133,6 +158,94 @@ async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_com
         let sqlite = Sqlite::open(directory.path()).unwrap();
         assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
     }
+}
+
+/// A copy that is of one moment as far as the database is concerned.
+fn copy_under_lock(directory: &Path) -> tempfile::TempDir {
+    let lock = db(directory);
+    lock.busy_timeout(BUSY_WAIT).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    copy_of(directory)
+}
+
+#[tokio::test]
+async fn regions_take_turns_and_a_power_cut_between_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, held) = Held::open(directory.path());
+    sqlite.last_change().await.unwrap();
+    let (mut expected, mut copies) = (Vec::new(), Vec::new());
+    for round in 0..4 {
+        held.is_armed.store(true, Ordering::SeqCst);
+        let (long, short) = (format!("{round}-long"), format!("{round}-short"));
+        let first = sqlite.append(SENDER, much(&[&long], "a"), at(0));
+        assert_done(first.await, (1, 0));
+        held.is_there.recv().unwrap();
+        let second = sqlite.append(SENDER, vec![chat(&short, "a")].into(), at(0));
+        assert_done(second.await, (1, 0));
+        expected.extend([long, short]);
+        copies.push((copy_of(directory.path()), expected.clone()));
+        held.fails.send(false).unwrap();
+        copies.push((copy_under_lock(directory.path()), expected.clone()));
+        until_settled(&sqlite).await;
+    }
+    for (copy, expected) in copies {
+        let sqlite = Sqlite::open(copy.path()).unwrap();
+        assert_eq!(ids(&sqlite).await, expected);
+    }
+    assert_eq!(ids(&sqlite).await, expected);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_while_others_are_settled_is_told_and_loses_nothing() {
+    for fails in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (disk, waiting) = channel();
+        let patience = Duration::from_secs(10);
+        let sync = move |_: &std::fs::File| waiting.recv_timeout(patience).unwrap_or(Ok(()));
+        let journal = journal::Journal::open_with(directory.path(), Box::new(sync)).unwrap();
+        let (sqlite, held) = Held::open_with(directory.path(), journal);
+        sqlite.last_change().await.unwrap();
+        held.is_armed.store(true, Ordering::SeqCst);
+        disk.send(Ok(())).unwrap();
+        let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
+        assert_done(first.await, (1, 0));
+        held.is_there.recv().unwrap();
+        disk.send(Err(std::io::Error::other("a fault of the disk")))
+            .unwrap();
+        let second = sqlite.append(SENDER, long("2"), at(0));
+        assert!(matches!(second.await, Err(StoreError::Unknown { .. })));
+        let mut third = sqlite.append(SENDER, vec![chat("3", "a")].into(), at(0));
+        // The writer meets the fault, and waits until the others are settled.
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut third).await;
+        assert!(waited.is_err());
+        held.fails.send(fails).unwrap();
+        assert!(matches!(third.await, Err(StoreError::Refused { .. })));
+        let third = sqlite.append(SENDER, vec![chat("3", "a")].into(), at(0));
+        assert_done(third.await, (1, 0));
+        assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+        assert_done(sqlite.append(SENDER, long("2"), at(0)).await, (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_settled_when_the_archive_is_closed_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    // It is held until the others are settled.
+    let noted = sqlite.put_note("source".into(), "name".into(), Some(vec![1]));
+    let closing = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        commit.send(false).unwrap();
+    };
+    let (noted, ()) = tokio::join!(noted, closing);
+    noted.unwrap();
+    drop(sqlite);
+    let journal = directory.path().join(journal::FILE);
+    assert_eq!(journal.metadata().unwrap().len(), journal::RECORDS_AT);
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+    let note = sqlite.note("source".into(), "name".into());
+    assert_eq!(note.await.unwrap(), Some(vec![1]));
 }
 
 #[tokio::test]
@@ -179,10 +292,10 @@ async fn a_batch_that_has_no_room_waits_until_the_others_are_settled() {
     };
     let region = journal::REGION_BYTES as usize;
     // Two pages are taken.
-    let mut fits = sqlite.append(SENDER, long("4", region - 3 * 4_096), at(2));
+    let mut fits = sqlite.append(SENDER, long("4", region - 3 * 4_096), at(1));
     let done = tokio::time::timeout(Duration::from_secs(5), &mut fits).await;
     assert_done(done.unwrap(), (1, 0));
-    let mut waits = sqlite.append(SENDER, long("5", 8_192), at(2));
+    let mut waits = sqlite.append(SENDER, long("5", 8_192), at(1));
     let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
     assert!(waited.is_err());
     commit.send(false).unwrap();
@@ -260,11 +373,6 @@ async fn no_other_process_comes_between_while_the_writer_goes_on() {
     assert_done(first.await, (1, 0));
     held.is_there.recv().unwrap();
     // The writer has this one, and waits for the disk before it writes the next.
-    let long = |id: &str| {
-        let mut event = chat(id, "a");
-        event.filename = Some("x".repeat(1_000));
-        Batch::from(vec![event])
-    };
     let mut second = sqlite.append(SENDER, long("2"), at(0));
     let mut third = sqlite.append(SENDER, long("3"), at(0));
     for waits in [&mut second, &mut third] {
@@ -316,6 +424,7 @@ async fn ids_are_known_while_they_are_written_as_a_run() {
             assert_done(sqlite.append(SENDER, again.into(), at(0)).await, (0, 1));
         }
         held.fails.send(false).unwrap();
+        until_settled(&sqlite).await;
     }
     for n in 0..6 {
         assert_done(sqlite.append(SENDER, many(n), at(0)).await, (0, 1_100));
