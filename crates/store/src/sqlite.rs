@@ -13,6 +13,7 @@ mod body;
 mod error;
 mod events;
 mod examine;
+mod gathering;
 mod grants;
 mod ids;
 mod import;

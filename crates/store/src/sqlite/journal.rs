@@ -51,7 +51,7 @@ const PAGE_BYTES: u64 = 4 << 10;
 pub(super) const RECORDS_AT: u64 = PAGE_BYTES;
 /// Where the era of the second region's first record stands once more, right before that of the
 /// first's: who wants to know both reads once.
-const SECOND_AT: u64 = RECORDS_AT - 8;
+pub(super) const SECOND_AT: u64 = RECORDS_AT - 8;
 /// How often the lock of the file is asked for, while another process has it.
 const LOCK_POLL: Duration = Duration::from_millis(1);
 /// Bytes before what a record holds: era, number of its first commit, length of what it holds and
@@ -371,8 +371,8 @@ impl Journal {
     pub(super) fn cut(&mut self) {
         self.rewind();
         self.has_written = false;
-        // Nothing depends on it.
-        let _ = self.front.file.set_len(RECORDS_AT);
+        // Nothing depends on it. Whoever looks learns it from one call that finds no bytes.
+        let _ = self.front.file.set_len(SECOND_AT);
     }
 }
 

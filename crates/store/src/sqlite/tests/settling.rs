@@ -312,7 +312,7 @@ async fn what_no_longer_fits_into_the_log_goes_into_the_database() {
     assert_eq!(found, lsids);
     drop(store);
     // A clean end leaves nothing in it.
-    assert_eq!(len(directory.path()), journal::RECORDS_AT);
+    assert_eq!(len(directory.path()), journal::SECOND_AT);
 }
 
 #[tokio::test]

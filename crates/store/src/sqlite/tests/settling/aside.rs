@@ -106,6 +106,23 @@ async fn settling(directory: &Path) -> (Sqlite, Sender<bool>) {
     (sqlite, held.fails)
 }
 
+/// An archive that settles `1`, and whose journal is on disk when it is told so.
+async fn settling_on(directory: &Path) -> (Sqlite, Sender<bool>, Sender<std::io::Result<()>>) {
+    let (disk, waiting) = channel();
+    // A test that fails must end.
+    let patience = Duration::from_secs(10);
+    let sync = move |_: &std::fs::File| waiting.recv_timeout(patience).unwrap_or(Ok(()));
+    let journal = journal::Journal::open_with(directory, Box::new(sync)).unwrap();
+    let (sqlite, held) = Held::open_with(directory, journal);
+    sqlite.last_change().await.unwrap();
+    held.is_armed.store(true, Ordering::SeqCst);
+    disk.send(Ok(())).unwrap();
+    let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
+    assert_done(first.await, (1, 0));
+    held.is_there.recv().unwrap();
+    (sqlite, held.fails, disk)
+}
+
 #[tokio::test]
 async fn batches_are_acknowledged_while_others_are_settled() {
     let directory = tempfile::tempdir().unwrap();
@@ -199,17 +216,7 @@ async fn regions_take_turns_and_a_power_cut_between_loses_nothing() {
 async fn a_disk_that_fails_while_others_are_settled_is_told_and_loses_nothing() {
     for fails in [false, true] {
         let directory = tempfile::tempdir().unwrap();
-        let (disk, waiting) = channel();
-        let patience = Duration::from_secs(10);
-        let sync = move |_: &std::fs::File| waiting.recv_timeout(patience).unwrap_or(Ok(()));
-        let journal = journal::Journal::open_with(directory.path(), Box::new(sync)).unwrap();
-        let (sqlite, held) = Held::open_with(directory.path(), journal);
-        sqlite.last_change().await.unwrap();
-        held.is_armed.store(true, Ordering::SeqCst);
-        disk.send(Ok(())).unwrap();
-        let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
-        assert_done(first.await, (1, 0));
-        held.is_there.recv().unwrap();
+        let (sqlite, commit, disk) = settling_on(directory.path()).await;
         disk.send(Err(std::io::Error::other("a fault of the disk")))
             .unwrap();
         let second = sqlite.append(SENDER, long("2"), at(0));
@@ -218,7 +225,7 @@ async fn a_disk_that_fails_while_others_are_settled_is_told_and_loses_nothing() 
         // The writer meets the fault, and waits until the others are settled.
         let waited = tokio::time::timeout(Duration::from_millis(20), &mut third).await;
         assert!(waited.is_err());
-        held.fails.send(fails).unwrap();
+        commit.send(fails).unwrap();
         assert!(matches!(third.await, Err(StoreError::Refused { .. })));
         let third = sqlite.append(SENDER, vec![chat("3", "a")].into(), at(0));
         assert_done(third.await, (1, 0));
@@ -241,7 +248,7 @@ async fn what_waits_is_settled_when_the_archive_is_closed_meanwhile() {
     noted.unwrap();
     drop(sqlite);
     let journal = directory.path().join(journal::FILE);
-    assert_eq!(journal.metadata().unwrap().len(), journal::RECORDS_AT);
+    assert_eq!(journal.metadata().unwrap().len(), journal::SECOND_AT);
     let sqlite = Sqlite::open(directory.path()).unwrap();
     assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
     let note = sqlite.note("source".into(), "name".into());
@@ -361,17 +368,7 @@ async fn events_are_known_by_the_digests_of_older_formats() {
 #[tokio::test]
 async fn no_other_process_comes_between_while_the_writer_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    let (disk, waiting) = channel();
-    let patience = Duration::from_secs(10);
-    let sync = move |_: &std::fs::File| waiting.recv_timeout(patience).unwrap_or(Ok(()));
-    let journal = journal::Journal::open_with(directory.path(), Box::new(sync)).unwrap();
-    let (sqlite, held) = Held::open_with(directory.path(), journal);
-    sqlite.last_change().await.unwrap();
-    held.is_armed.store(true, Ordering::SeqCst);
-    disk.send(Ok(())).unwrap();
-    let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
-    assert_done(first.await, (1, 0));
-    held.is_there.recv().unwrap();
+    let (sqlite, commit, disk) = settling_on(directory.path()).await;
     // The writer has this one, and waits for the disk before it writes the next.
     let mut second = sqlite.append(SENDER, long("2"), at(0));
     let mut third = sqlite.append(SENDER, long("3"), at(0));
@@ -379,7 +376,7 @@ async fn no_other_process_comes_between_while_the_writer_goes_on() {
         let waited = tokio::time::timeout(Duration::from_millis(20), waits).await;
         assert!(waited.is_err());
     }
-    held.fails.send(false).unwrap();
+    commit.send(false).unwrap();
     let path = directory.path().to_owned();
     let other = std::thread::spawn(move || {
         let theirs = Sqlite::open(&path).unwrap();
