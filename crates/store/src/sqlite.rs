@@ -1,5 +1,5 @@
-//! The embedded archive: one SQLite file with segment files beside it, one thread that writes, a few
-//! that read.
+//! The embedded archive: one SQLite file with segment files beside it, one thread that writes (and one
+//! that settles for it), a few that read.
 //!
 //! Events are acknowledged when they are written into a journal, and become part of their sessions a
 //! moment later: whoever wants to see sessions waits for that. Readers run short transactions only, but

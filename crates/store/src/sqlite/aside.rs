@@ -45,11 +45,18 @@ pub(super) struct Aside {
     jobs: Option<SyncSender<(Connection, Job)>>,
     thread: Option<JoinHandle<()>>,
     done: Receiver<Done>,
-    /// The connection that the writer has while the thread has its own.
-    reader: Option<Connection>,
-    /// The commit that is being made, or was and nobody has asked yet.
-    change: Option<i64>,
-    told: Option<Done>,
+    /// None only while it is being replaced.
+    state: Option<State>,
+}
+
+/// What the thread does.
+enum State {
+    /// Nothing. The connection is what the writer has while the thread has its own.
+    Idle(Connection),
+    /// It settles up to this commit.
+    AtWork(i64),
+    /// It has settled, and nobody has asked yet.
+    Done(Box<Done>),
 }
 
 impl Aside {
@@ -90,43 +97,54 @@ impl Aside {
             thread: Some(thread.spawn(settle)?),
             jobs: Some(jobs),
             done,
-            reader: Some(reader),
-            change: None,
-            told: None,
+            state: Some(State::Idle(reader)),
         })
     }
 
-    /// The commit that is being made, or was and nobody has asked yet.
-    pub(super) fn change(&self) -> Option<i64> {
-        self.change
+    /// Whether it has nothing to do, and nothing to tell.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.state, Some(State::Idle(_)))
     }
 
     /// Gives the thread something to do, which has nothing. From here on `db` is a connection that
     /// reads.
     pub(super) fn begin(&mut self, db: &mut Connection, job: Job) {
-        let reader = self.reader.take().expect("nothing is being settled");
-        self.change = Some(job.change);
-        if let Some(jobs) = &self.jobs {
-            // Were the thread gone, the process would be.
-            let _ = jobs.send((mem::replace(db, reader), job));
-        }
+        let Some(State::Idle(reader)) = self.state.take() else {
+            unreachable!("one thing is settled at a time");
+        };
+        self.state = Some(State::AtWork(job.change));
+        let jobs = self.jobs.as_ref().expect("it has not ended");
+        let sent = jobs.send((mem::replace(db, reader), job));
+        assert!(sent.is_ok(), "the thread lives as long as the process");
     }
 
-    /// Whether it still settles.
-    pub(super) fn is_at_work(&mut self) -> bool {
-        if self.told.is_none() {
-            self.told = self.done.try_recv().ok();
-        }
-        self.change.is_some() && self.told.is_none()
+    /// Up to which commit it still settles; none when it does not.
+    pub(super) fn at_work(&mut self) -> Option<i64> {
+        let Some(State::AtWork(change)) = self.state else {
+            return None;
+        };
+        let Ok(done) = self.done.try_recv() else {
+            return Some(change);
+        };
+        self.state = Some(State::Done(Box::new(done)));
+        None
     }
 
     /// Waits until it has settled, and gives what came of it; none when it had nothing to do. `db` is
     /// the writer's connection again.
     pub(super) fn end(&mut self, db: &mut Connection) -> Option<(Job, Result<(), GroupError>)> {
-        self.change.take()?;
-        let told = self.told.take().or_else(|| self.done.recv().ok());
-        let (own, job, result) = told?;
-        self.reader = Some(mem::replace(db, own));
+        let (own, job, result) = match self.state.take() {
+            Some(State::AtWork(_)) => {
+                let done = self.done.recv();
+                done.expect("the thread lives as long as the process")
+            }
+            Some(State::Done(done)) => *done,
+            idle => {
+                self.state = idle;
+                return None;
+            }
+        };
+        self.state = Some(State::Idle(mem::replace(db, own)));
         Some((job, result))
     }
 }

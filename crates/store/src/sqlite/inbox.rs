@@ -23,6 +23,9 @@ use crate::{StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
 pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
+/// Bytes of events from which on they are settled beside the writer: fewer are settled sooner than a
+/// thread is woken. While that lasts as many may come as the journal has room for.
+pub(super) const ASIDE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 512 << 10 };
 /// How long events wait when no others come and nobody wants to see them.
 pub(super) const INBOX_IDLE: Duration = Duration::from_millis(50);
 /// Milliseconds after which events are settled though others come, and nobody wants to see them.
@@ -55,8 +58,6 @@ pub(super) struct Inbox {
     record_first: i64,
     /// The era in which memory is right; none before the first transaction.
     era: Option<Era>,
-    /// Whether batches of the era before are being settled.
-    is_settling: bool,
 }
 
 /// What decides whether a session takes more events.
@@ -123,26 +124,16 @@ impl Inbox {
         self.era = Some(era);
     }
 
-    /// Bytes of events that wait.
-    pub(super) fn n_bytes(&self) -> usize {
-        self.n_bytes
+    /// Whether what waits is worth a thread of its own.
+    pub(super) fn is_much(&self) -> bool {
+        ASIDE_BYTES <= self.n_bytes
     }
 
     /// Gives everything that waits, by session in order of first mention, to be settled while other
-    /// batches come, which are of this era.
-    pub(super) fn turn(&mut self, era: Era) -> Vec<(Lsid, Growth)> {
-        self.is_settling = true;
+    /// batches come, which are of this era. Until it is, no size may be forgotten.
+    pub(super) fn hand_over(&mut self, era: Era) -> Vec<(Lsid, Growth)> {
         self.era = Some(era);
         self.take_growing()
-    }
-
-    /// Notes that what [`Inbox::turn`] gave is in the database.
-    pub(super) fn has_settled(&mut self) {
-        self.is_settling = false;
-        if SIZES_MAX <= self.sizes.len() {
-            let growing = &self.growing;
-            self.sizes.retain(|lsid, _| growing.contains_key(lsid));
-        }
     }
 
     fn take_growing(&mut self) -> Vec<(Lsid, Growth)> {
@@ -150,7 +141,6 @@ impl Inbox {
         let mut growing = std::mem::take(&mut self.growing);
         (self.n_bytes, self.last, self.came) = (0, None, None);
         self.forget_record();
-        self.forget_sizes();
         order
             .into_iter()
             .filter_map(|lsid| growing.remove(&lsid).map(|growth| (lsid, growth)))
@@ -196,10 +186,12 @@ impl Inbox {
         self.sizes.remove(lsid);
     }
 
-    /// Forgets sizes when they are too many. While events wait, the rows do not have them all.
-    fn forget_sizes(&mut self) {
-        if self.is_empty() && !self.is_settling && SIZES_MAX <= self.sizes.len() {
-            self.sizes.clear();
+    /// Forgets sizes when they are too many, but for those of sessions whose events wait: the rows do
+    /// not have them all.
+    pub(super) fn forget_sizes(&mut self) {
+        if SIZES_MAX <= self.sizes.len() {
+            let growing = &self.growing;
+            self.sizes.retain(|lsid, _| growing.contains_key(lsid));
         }
     }
 
@@ -254,7 +246,9 @@ pub(super) fn begin(writer: &mut Writer<'_>, era: Era) -> rusqlite::Result<()> {
     } = &mut *writer.known;
     if inbox.era.is_some() {
         // Batches that bring nothing new leave nothing to settle, and sizes all the same.
-        inbox.forget_sizes();
+        if inbox.is_empty() {
+            inbox.forget_sizes();
+        }
         return Ok(());
     }
     journal.rewind();
@@ -356,6 +350,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
         return Ok(());
     }
     let growing = inbox.take_growing();
+    inbox.forget_sizes();
     writer.has_written = true;
     let mut settling = Settling {
         db: writer.db,

@@ -243,13 +243,9 @@ impl Journal {
         read().map_err(|error| as_sqlite(FILE, &error))
     }
 
-    /// Whether somebody else has written records of this era: behind the last one that is known, or in
-    /// the other region.
+    /// Whether somebody else has written behind the last record that is known. Nobody goes to the other
+    /// region without beginning an era.
     pub(super) fn has_more(&self, era: Era) -> rusqlite::Result<bool> {
-        let other = self.front.eras().map_err(|e| as_sqlite(FILE, &e))?;
-        if other.is_some_and(|eras| eras[1 - self.region] == era) {
-            return Ok(true);
-        }
         let bytes = self.front.read_at(self.end);
         let bytes: Option<[u8; HEAD_BYTES]> = bytes.map_err(|error| as_sqlite(FILE, &error))?;
         Ok(bytes.is_some_and(|bytes| head(&bytes).is_some_and(|head| head.era == era)))
@@ -334,14 +330,14 @@ impl Journal {
     }
 
     /// Makes room for the first records of the other region, so that they need not wait for it.
-    pub(super) fn prepare_turn(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn prepare_other_region(&mut self) -> rusqlite::Result<()> {
         let room = self.reserve(region_at(1 - self.region) + GROW_BYTES);
         room.map_err(|error| as_sqlite(FILE, &error))
     }
 
     /// Goes over to the other region, while the database takes in the records of this era and of this
     /// region.
-    pub(super) fn turn(&mut self, era: Era) {
+    pub(super) fn go_to_other_region(&mut self, era: Era) {
         self.region = 1 - self.region;
         self.end = region_at(self.region);
         self.follows = era.mark();
@@ -614,7 +610,7 @@ mod tests {
     fn what_was_written_while_records_were_taken_in_follows_them() {
         let (directory, mut journal) = journal();
         write(&mut journal, ERA, 1, b"one");
-        journal.turn(ERA);
+        journal.go_to_other_region(ERA);
         assert!(journal.is_at_its_begin());
         write(&mut journal, Era(8), 2, b"two");
         write(&mut journal, Era(8), 3, b"three");
@@ -631,7 +627,7 @@ mod tests {
         assert_eq!(seen(&journal), Seen::Records([ERA, Era(8)]));
         // Another process that was in the era before, or is in that one.
         let other = Journal::open(directory.path()).unwrap();
-        assert!(other.has_more(ERA).unwrap() && other.has_more(Era(8)).unwrap());
+        assert!(other.has_more(ERA).unwrap() && !other.has_more(Era(8)).unwrap());
         assert!(!journal.has_more(Era(8)).unwrap());
         assert!(journal.begins_with(ERA).unwrap() && journal.begins_with(Era(8)).unwrap());
         // The first of them is damaged, or the last.
@@ -646,7 +642,7 @@ mod tests {
             assert_eq!(firsts(&damaged, ERA, 0), Ok(vec![1, 2]), "{at}");
         }
         // They are taken in in turn.
-        journal.turn(Era(8));
+        journal.go_to_other_region(Era(8));
         write(&mut journal, Era(9), 4, b"four");
         let bytes = journal.read().unwrap();
         assert_eq!(firsts(&bytes, Era(8), 1), Ok(vec![2, 3, 4]));
@@ -698,7 +694,7 @@ mod tests {
         let one_region = (RECORDS_AT + REGION_BYTES).next_multiple_of(GROW_BYTES);
         assert_eq!(len(&journal), one_region);
         assert_eq!(found(&journal, ERA).unwrap().len(), 2);
-        journal.turn(ERA);
+        journal.go_to_other_region(ERA);
         assert!(journal.has_room(most) && !journal.has_room(most + 1));
         write(&mut journal, Era(1), 3, &vec![1; most - HEAD_BYTES]);
         assert!(!journal.has_room(1));

@@ -23,9 +23,6 @@ use crate::queue::{Receiver, Waited};
 /// Bytes from which on a record is brought to disk beside the writer: to run the calls of the next one
 /// then takes about as long as the disk does.
 const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 16 << 10 };
-/// Bytes of events from which on they are settled beside the writer: fewer are settled sooner than a
-/// thread is woken.
-const ASIDE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 512 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
@@ -182,7 +179,7 @@ impl WriterThread {
     pub(super) fn run(mut self) {
         let _ends = AbortOnPanic;
         loop {
-            let wait = if self.known.inbox.is_empty() && self.aside.change().is_none() {
+            let wait = if self.known.inbox.is_empty() && self.aside.is_idle() {
                 ACCESS_FLUSH
             } else {
                 inbox::INBOX_IDLE
@@ -194,7 +191,7 @@ impl WriterThread {
             match next {
                 // Whoever has called is told.
                 Waited::Got(first) => drop(self.write(Some(first))),
-                Waited::Timeout if self.aside.is_at_work() => {}
+                Waited::Timeout if self.aside.at_work().is_some() => {}
                 Waited::Timeout => {
                     self.write_what_waits();
                     // Other processes commit too.
@@ -249,15 +246,16 @@ impl WriterThread {
 
     /// One commit. Without a first call it settles the inbox.
     fn write(&mut self, first: Option<WriteCall>) -> Result<(), StoreError> {
-        let is_beside = first
-            .as_ref()
-            .is_some_and(|first| self.aside.is_at_work() && goes_beside(&self.known, first));
+        let goes = first.as_ref().map(|first| goes_beside(&self.known, first));
         let mut acknowledgements = Vec::new();
-        let result = if is_beside {
-            self.commit_beside(first, &mut acknowledgements)
-        } else {
-            self.end_aside();
-            self.commit(first, &mut acknowledgements)
+        let result = match self.aside.at_work() {
+            Some(change) if goes == Some(true) => {
+                self.commit_beside(change, first, &mut acknowledgements)
+            }
+            _ => {
+                self.end_aside();
+                self.commit(first, &mut acknowledgements)
+            }
         };
         if let Ok(Committed::Journal {
             settles: Some(settles),
@@ -285,7 +283,7 @@ impl WriterThread {
                 self.spots.release();
             }
         }
-        if self.aside.change().is_none() {
+        if self.aside.is_idle() {
             self.known.journal.unlock();
         }
         // Who came while the commit was made has not waited for it, and will come again beside those
@@ -311,13 +309,13 @@ impl WriterThread {
         let known = &mut self.known;
         let now = Era(upkeep::counter(&self.db, "era")?);
         let era = next_era(&self.db)?;
-        known.journal.prepare_turn()?;
+        known.journal.prepare_other_region()?;
         known.journal.announce(era)?;
-        known.journal.turn(now);
+        known.journal.go_to_other_region(now);
         let job = Job {
             change: settles.change,
             era,
-            growing: known.inbox.turn(era),
+            growing: known.inbox.hand_over(era),
             ids: known.ids.take_out(),
             names: std::mem::take(&mut known.names),
             lseq: settles.lseq,
@@ -336,7 +334,7 @@ impl WriterThread {
         if result.is_ok() {
             known.names = job.names;
             known.ids.put_back(job.ids, job.change);
-            known.inbox.has_settled();
+            known.inbox.forget_sizes();
             if known.journal.is_at_its_begin() {
                 known.journal.rewind();
             }
@@ -347,13 +345,13 @@ impl WriterThread {
         known.journal.unlock();
     }
 
-    /// Runs calls that only add events, while others are being settled.
+    /// Runs calls that only add events, while others are being settled up to this commit.
     fn commit_beside(
         &mut self,
+        settled: i64,
         first: Option<WriteCall>,
         acknowledgements: &mut Vec<Acknowledge>,
     ) -> Result<Committed, GroupError> {
-        let settled = self.aside.change().unwrap_or_default();
         let mut writer = Writer {
             db: &self.db,
             change: self.known.inbox.last().unwrap_or(settled),
@@ -363,17 +361,13 @@ impl WriterThread {
             renews: false,
             known: &mut self.known,
         };
-        let mut gathering = Gathering::new(&self.calls, &writer);
-        let mut next = first;
-        while let Some(call) = next {
-            if !goes_beside(writer.known, &call) {
-                self.held = Some(call);
-                break;
-            }
-            run_call(&mut writer, call, acknowledgements)?;
-            let n_bytes = writer.known.inbox.record_len();
-            next = gathering.next(acknowledgements.len(), n_bytes);
-        }
+        self.held = run_calls(
+            &mut writer,
+            &self.calls,
+            first,
+            acknowledgements,
+            goes_beside,
+        )?;
         let is_synced = write_record(writer.known)?;
         Ok(Committed::Journal {
             is_synced,
@@ -401,17 +395,11 @@ impl WriterThread {
             }
         };
         let is_idle = first.is_none();
-        let mut gathering = Gathering::new(calls, &writer);
-        let mut next = first;
-        while let Some(call) = next {
-            run_call(&mut writer, call, acknowledgements)?;
-            let n_bytes = writer.known.inbox.record_len();
-            next = gathering.next(acknowledgements.len(), n_bytes);
-        }
+        run_calls(&mut writer, calls, first, acknowledgements, |_, _| true)?;
         let Known { inbox, journal, .. } = &mut *writer.known;
         let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
         let is_time = is_idle || accesses_wait || inbox.is_due(journal);
-        let is_aside = is_time && ASIDE_BYTES <= inbox.n_bytes() && inbox.has_room(journal);
+        let is_aside = is_time && inbox.is_much() && inbox.has_room(journal);
         if (!is_time || is_aside) && !is_idle && !writer.has_written && !writer.renews {
             let is_synced = write_record(writer.known)?;
             let settles = is_aside.then_some(Settles {
@@ -571,6 +559,27 @@ fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
 fn next_era(db: &Connection) -> rusqlite::Result<Era> {
     db.prepare_cached("SELECT random()")?
         .query_row([], |row| row.get(0).map(Era))
+}
+
+/// Runs the calls of one commit, up to one that does not go with them, which it gives back.
+fn run_calls(
+    writer: &mut Writer<'_>,
+    calls: &Receiver<WriteCall>,
+    first: Option<WriteCall>,
+    acknowledgements: &mut Vec<Acknowledge>,
+    goes_with_them: impl Fn(&Known, &WriteCall) -> bool,
+) -> Result<Option<WriteCall>, GroupError> {
+    let mut gathering = Gathering::new(calls, writer);
+    let mut next = first;
+    while let Some(call) = next {
+        if !goes_with_them(writer.known, &call) {
+            return Ok(Some(call));
+        }
+        run_call(writer, call, acknowledgements)?;
+        let n_bytes = writer.known.inbox.record_len();
+        next = gathering.next(acknowledgements.len(), n_bytes);
+    }
+    Ok(None)
 }
 
 fn run_call(

@@ -1,8 +1,8 @@
 //! Which ids may be in runs: what is not here is not in those it has seen, and need not be looked
 //! for there.
 //!
-//! A Bloom filter in memory, one word of it per id. Ids are never forgotten, so none is ever taken
-//! out.
+//! A Bloom filter in memory; an id has its bits in one word of it. Ids are never forgotten, so none is
+//! ever taken out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -61,7 +61,7 @@ fn after_power_cut(directory: &Path) -> Option<tempfile::TempDir> {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let journal = journal::Journal::open(directory).unwrap();
     journal.lock().unwrap();
-    let is_written = journal.has_more(era(&lock)).unwrap();
+    let is_written = journal.begins_with(era(&lock)).unwrap();
     let copy = copy_of(directory);
     lock.execute_batch("ROLLBACK").unwrap();
     is_written.then_some(copy)
@@ -498,6 +498,13 @@ fn noise(n_chars: usize) -> String {
     chars.take(n_chars).collect()
 }
 
+/// An event that fills most of a page, and is not so long that it is settled at once.
+fn filling(lsid: &str) -> Event {
+    let mut event = chat(lsid, lsid);
+    event.filename = Some(noise(3_600));
+    event
+}
+
 /// Sessions that take some pages.
 fn long(lsid: &str) -> Vec<Event> {
     let mut events = session(lsid, 0, None, "1", "", "1");
@@ -545,21 +552,15 @@ async fn when_settling_fails_the_whole_group_did_not_happen_and_is_told_so() {
 async fn what_cannot_be_settled_for_now_is_refused_to_readers_and_not_lost() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
-    // Each fills most of a page, and neither is so long that it is settled at once.
-    let filling = |lsid: &str| {
-        let mut event = chat(lsid, lsid);
-        event.filename = Some(noise(3_600));
-        vec![event]
-    };
     sqlite
-        .append(SENDER, filling("a").into(), at(0))
+        .append(SENDER, vec![filling("a")].into(), at(0))
         .await
         .unwrap();
     sqlite.last_change().await.unwrap();
     let (open, gate) = gate(&sqlite);
     let (_, added, _, ()) = tokio::join!(
         gate,
-        sqlite.append(SENDER, filling("b").into(), at(0)),
+        sqlite.append(SENDER, vec![filling("b")].into(), at(0)),
         async { full(&sqlite).await },
         async { open.send(()).unwrap() }
     );
@@ -576,7 +577,7 @@ async fn what_cannot_be_settled_for_now_is_refused_to_readers_and_not_lost() {
     drop(sqlite);
     let store = Store::open(directory.path()).unwrap();
     assert_eq!(read(&store, started().which, Filter::All).await, ["a", "b"]);
-    assert_eq!(append(&store, filling("b")).await, (0, 1));
+    assert_eq!(append(&store, vec![filling("b")]).await, (0, 1));
 }
 
 #[tokio::test]
@@ -847,6 +848,22 @@ fn the_inbox_is_due_when_it_is_full_and_not_before() {
         };
         inbox.put(change, at(0), &[], &[part]);
         assert_eq!(inbox.is_due(&journal), is_due);
+    }
+}
+
+#[test]
+fn what_waits_is_worth_a_thread_from_a_length_on() {
+    let lsid = Lsid::parse("a").unwrap();
+    let mut inbox = inbox::Inbox::default();
+    for (n_bytes, is_much) in [(inbox::ASIDE_BYTES - 1, false), (1, true)] {
+        let part = inbox::Part {
+            lsid: &lsid,
+            n_events: 1,
+            bytes: &vec![0; n_bytes],
+            summary: &Summary::default(),
+        };
+        inbox.put(1, at(0), &[], &[part]);
+        assert_eq!(inbox.is_much(), is_much);
     }
 }
 

@@ -292,19 +292,35 @@ async fn another_process_waits_until_the_writer_is_done_and_finds_all() {
 async fn a_batch_that_has_no_room_waits_until_the_others_are_settled() {
     let directory = tempfile::tempdir().unwrap();
     let (sqlite, commit) = settling(directory.path()).await;
-    let long = |id: &str, n_bytes: usize| {
-        let mut event = chat(id, "a");
-        event.filename = Some("x".repeat(n_bytes));
-        Batch::from(vec![event])
-    };
-    let region = journal::REGION_BYTES as usize;
     // Two pages are taken.
-    let mut fits = sqlite.append(SENDER, long("4", region - 3 * 4_096), at(1));
-    let done = tokio::time::timeout(Duration::from_secs(5), &mut fits).await;
-    assert_done(done.unwrap(), (1, 0));
-    let mut waits = sqlite.append(SENDER, long("5", 8_192), at(1));
+    let room = journal::REGION_BYTES as usize - 2 * 4_096 - journal::HEAD_BYTES;
+    let filling = |id: &str, n_more: usize| {
+        let batch = |n_chars: usize| {
+            let mut event = chat(id, "a");
+            event.filename = Some("x".repeat(n_chars));
+            Batch::from(vec![event])
+        };
+        let about = room - 1_000;
+        let n_bytes = inbox::batch_len_max(&batch(about).into_sessions());
+        batch(about + room + n_more - n_bytes)
+    };
+    let too_long = filling("5", 1);
+    let mut waits = sqlite.append(SENDER, too_long, at(1));
     let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
-    assert!(waited.is_err());
+    assert!(waited.is_err(), "one byte too many");
+    commit.send(false).unwrap();
+    assert_done(waits.await, (1, 0));
+    assert_eq!(ids(&sqlite).await, ["1", "2", "5", "3"]);
+    drop(sqlite);
+
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    let fits = sqlite.append(SENDER, filling("4", 0), at(1));
+    let done = tokio::time::timeout(Duration::from_secs(5), fits).await;
+    assert_done(done.unwrap(), (1, 0));
+    let mut waits = sqlite.append(SENDER, vec![chat("5", "a")].into(), at(1));
+    let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
+    assert!(waited.is_err(), "the region is full");
     commit.send(false).unwrap();
     assert_done(waits.await, (1, 0));
     assert_eq!(ids(&sqlite).await, ["1", "2", "4", "5", "3"]);

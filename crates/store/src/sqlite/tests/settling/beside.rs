@@ -139,11 +139,6 @@ async fn events_that_are_settled_with_many_are_compressed_until_they_are_sealed(
 async fn sessions_that_are_compressed_beside_are_settled_and_a_failure_ends_the_thread() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
-    let filling = |lsid: &str| {
-        let mut event = chat(lsid, lsid);
-        event.filename = Some(noise(3_600));
-        event
-    };
     let lsids = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let many = || Batch::from(lsids.map(filling).to_vec());
     sqlite.last_change().await.unwrap();
