@@ -212,13 +212,14 @@ impl Store {
         }
     }
 
-    /// Closed sessions that have no sealed bytes yet.
+    /// Closed sessions that have no sealed bytes yet, if there are any. Of those that were closed just
+    /// now, or to which something came just now, it may know nothing as long as there are others.
     pub async fn unsealed(&self, n_max: usize) -> Result<Vec<Unsealed>, StoreError> {
         self.backend.unsealed(n_max).await
     }
 
-    /// Keeps sealed bytes; those of sessions that changed meanwhile are dropped. Gives how many
-    /// were kept.
+    /// Keeps sealed bytes. Gives of how many sessions. Those of sessions that changed meanwhile are
+    /// dropped, at the latest before anybody sees them.
     pub async fn seal(&self, bodies: Vec<SealedBody>) -> Result<u64, StoreError> {
         self.backend.seal(bodies).await
     }

@@ -13,6 +13,7 @@ struct Shared<T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
+    is_nudged: bool,
     is_closed: bool,
 }
 
@@ -44,6 +45,8 @@ pub(crate) struct Full;
 pub(crate) enum Waited<T> {
     /// Something arrived.
     Got(T),
+    /// Nothing did, and there was a nudge.
+    Nudged,
     /// Nothing did in time.
     Timeout,
     /// Nothing ever will.
@@ -54,6 +57,7 @@ pub(crate) enum Waited<T> {
 pub(crate) fn bounded<T>(len_max: usize) -> (Sender<T>, Receiver<T>) {
     let state = State {
         waiting: VecDeque::new(),
+        is_nudged: false,
         is_closed: false,
     };
     let shared = Arc::new(Shared {
@@ -119,15 +123,23 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for something, but no longer than `wait`.
+    /// Lets one that waits for a time go on, or the next one that would.
+    pub(crate) fn nudge(&self) {
+        self.0.state().is_nudged = true;
+        self.0.arrived.notify_one();
+    }
+
+    /// Waits for something, but no longer than `wait`, and not when there was a nudge.
     pub(crate) fn recv_timeout(&self, wait: Duration) -> Waited<T> {
         let mut state = self.0.state();
-        if state.waiting.is_empty() && !state.is_closed {
+        if state.waiting.is_empty() && !state.is_closed && !state.is_nudged {
             let waited = self.0.arrived.wait_timeout(state, wait);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        let is_nudged = std::mem::take(&mut state.is_nudged);
         match state.waiting.pop_front() {
             Some(item) => Waited::Got(item),
+            None if is_nudged => Waited::Nudged,
             None if state.is_closed => Waited::Closed,
             None => Waited::Timeout,
         }
@@ -158,6 +170,24 @@ mod tests {
         assert_eq!(receiver.try_recv(), Some(2));
         assert_eq!(receiver.recv_timeout(Duration::ZERO), Waited::Closed);
         assert_eq!(receiver.recv(), None);
+    }
+
+    #[test]
+    fn a_nudge_ends_one_wait() {
+        let (sender, receiver) = bounded(2);
+        let patience = Duration::from_secs(10);
+        receiver.nudge();
+        assert_eq!(receiver.recv_timeout(patience), Waited::Nudged);
+        sender.try_send(1).unwrap();
+        receiver.nudge();
+        assert_eq!(receiver.recv_timeout(patience), Waited::Got(1));
+        let other = receiver.clone();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| receiver.recv_timeout(patience));
+            other.nudge();
+            assert_eq!(waits.join().unwrap(), Waited::Nudged);
+        });
+        assert_eq!(receiver.recv_timeout(Duration::ZERO), Waited::Timeout);
     }
 
     #[test]

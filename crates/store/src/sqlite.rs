@@ -432,28 +432,52 @@ impl Backend for Sqlite {
     }
 
     fn unsealed(&self, n_max: usize) -> Answer<'_, Vec<Unsealed>> {
-        let segments = Arc::clone(&self.files.segments);
-        self.read_settled(move |db| upkeep::unsealed(db, &segments, n_max))
+        let unsealed = move || {
+            let segments = Arc::clone(&self.files.segments);
+            move |db: &Connection| upkeep::unsealed(db, &segments, n_max)
+        };
+        Box::pin(async move {
+            // To seal those of which more waits is in vain; to settle that for each handful of them
+            // would cost those who send it more.
+            let sessions = self.read(unsealed()).await?;
+            if !sessions.is_empty() {
+                return Ok(sessions);
+            }
+            self.read_settled(unsealed()).await
+        })
     }
 
     fn seal(&self, bodies: Vec<SealedBody>) -> Answer<'_, u64> {
         let segments = Arc::clone(&self.files.segments);
         Box::pin(async move {
             let packed = self.read(move |db| {
+                let places: Vec<i64> = bodies.iter().map(|body| body.place).collect();
+                let writes = match upkeep::any_document(db, &places).map_err(refused_or_corrupt)? {
+                    true => Writes::Database,
+                    false => Writes::Settled,
+                };
                 let pack = |body: SealedBody| {
                     let pack = events::pack(db, &segments, body.place)?;
                     Ok((body, pack))
                 };
-                bodies.into_iter().map(pack).collect::<Result<Vec<_>, _>>()
+                let packed = bodies.into_iter().map(pack).collect::<Result<Vec<_>, _>>();
+                Ok((writes, packed?))
             });
-            let packed = packed.await?;
-            self.write(move |writer| upkeep::seal(writer, &packed))
+            let (writes, packed) = packed.await?;
+            self.write_into(writes, move |writer| upkeep::seal(writer, &packed))
                 .await
         })
     }
 
     fn lapse(&self, silent_since: At, n_max: usize) -> Answer<'_, u64> {
-        self.write(move |writer| upkeep::lapse(writer, silent_since, n_max))
+        Box::pin(async move {
+            let look = move |writer: &mut Writer<'_>| upkeep::may_lapse(writer, silent_since);
+            if !self.write_into(Writes::Settled, look).await? {
+                return Ok(0);
+            }
+            self.write(move |writer| upkeep::lapse(writer, silent_since, n_max))
+                .await
+        })
     }
 
     fn tidy(&self, now: At, n_max: usize) -> Answer<'_, u64> {

@@ -19,8 +19,9 @@ use super::ids::Outgoing;
 use super::journal::Era;
 use super::settle::{Growth, Settling, settle_all};
 use super::spots::Spots;
-use super::writer::{AbortOnPanic, in_commit, run, work};
+use super::writer::{AbortOnPanic, WriteCall, in_commit, run, work};
 use super::{Accesses, grants, pick, upkeep};
+use crate::queue;
 
 /// What is to be settled, and what the writer needs no more until it is.
 pub(super) struct Job {
@@ -60,9 +61,10 @@ enum State {
 }
 
 impl Aside {
-    /// Starts the thread.
+    /// Starts the thread, which nudges whoever waits for calls when it is done with something.
     pub(super) fn start(
         reader: Connection,
+        calls: &queue::Receiver<WriteCall>,
         accesses: &Arc<Accesses>,
         grants: &Arc<grants::Grants>,
         spots: &Arc<Spots>,
@@ -70,7 +72,7 @@ impl Aside {
         let (jobs, waiting) = sync_channel::<(Connection, Job)>(1);
         let (sender, done) = sync_channel(1);
         let (accesses, grants) = (Arc::clone(accesses), Arc::clone(grants));
-        let spots = Arc::clone(spots);
+        let (spots, calls) = (Arc::clone(spots), calls.clone());
         let settle = move || {
             let _ends = AbortOnPanic;
             for (db, mut job) in waiting {
@@ -90,6 +92,7 @@ impl Aside {
                 if sender.send((db, job, result)).is_err() {
                     return;
                 }
+                calls.nudge();
             }
         };
         let thread = thread::Builder::new().name("store-settler".into());

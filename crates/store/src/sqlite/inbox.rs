@@ -91,6 +91,11 @@ impl Inbox {
         self.record.len()
     }
 
+    /// When the first batch came that waits.
+    pub(super) fn came_first(&self) -> Option<At> {
+        self.came.map(|(first, _)| first)
+    }
+
     /// Whether what waits has waited long.
     pub(super) fn is_old(&self) -> bool {
         self.came.is_some_and(|(first, last)| {
@@ -351,7 +356,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     }
     let growing = inbox.take_growing();
     inbox.forget_sizes();
-    writer.has_written = true;
+    (writer.has_written, writer.takes_in) = (true, true);
     let mut settling = Settling {
         db: writer.db,
         names: &mut writer.known.names,

@@ -401,6 +401,8 @@ async fn sealed(store: &Store, lsid: &str, start: i64, body: &[u8]) -> u64 {
 
 /// Seals what is closed.
 async fn seal_all(store: &Store, body: &[u8]) -> u64 {
+    // Settles what waits.
+    store.last_change().await.unwrap();
     let unsealed = store.unsealed(1_000).await.unwrap();
     let bodies = unsealed.into_iter().map(|unsealed| SealedBody {
         place: unsealed.place,

@@ -114,6 +114,10 @@ fn seal_one(
     if change != sealed.change as i64 {
         return Ok(false);
     }
+    if origin == 1 && !writer.takes_in {
+        // It was none when it was looked at, and comes again.
+        return Ok(false);
+    }
     let was_unsealed = db
         .prepare_cached("DELETE FROM unsealed WHERE place = ?1")?
         .execute([sealed.place])?
@@ -145,6 +149,39 @@ fn seal_one(
     Ok(true)
 }
 
+/// Whether any of these sessions is a document: when it is sealed it takes the number of a commit.
+pub(super) fn any_document(db: &Connection, places: &[i64]) -> rusqlite::Result<bool> {
+    let mut select = db.prepare_cached("SELECT origin = 1 FROM session WHERE place = ?1")?;
+    for place in places {
+        let is_document: Option<bool> = select.query_row([place], |row| row.get(0)).optional()?;
+        if is_document == Some(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a running session may have been silent that long: what waits may have more of it.
+pub(super) fn may_lapse(
+    writer: &mut Writer<'_>,
+    silent_since: At,
+) -> Result<(Verdict, bool), StoreError> {
+    let may_lapse = match writer.known.inbox.came_first() {
+        Some(came) if came < silent_since => true,
+        _ => writer
+            .db
+            .prepare_cached("SELECT 1 FROM session WHERE state = 0 AND origin = 0 AND heard < ?1")
+            .and_then(|mut select| select.exists([heard_before(silent_since)]))
+            .map_err(refused_or_corrupt)?,
+    };
+    Ok((Verdict::Keep, may_lapse))
+}
+
+/// The row says roughly when a session was heard of: rather a second too late than a moment too early.
+fn heard_before(silent_since: At) -> i64 {
+    silent_since.millis() - (HEARD_MILLIS - 1)
+}
+
 /// Marks running sessions that were silent too long as closed abnormally.
 pub(super) fn lapse(
     writer: &mut Writer<'_>,
@@ -153,8 +190,7 @@ pub(super) fn lapse(
 ) -> Result<(Verdict, u64), StoreError> {
     let change = writer.change + 1;
     let db = writer.db;
-    // Rather a second too late than a moment too early.
-    let heard_before = silent_since.millis() - (HEARD_MILLIS - 1);
+    let heard_before = heard_before(silent_since);
     let lapse = || -> rusqlite::Result<u64> {
         let places: Vec<i64> = db
             .prepare_cached(

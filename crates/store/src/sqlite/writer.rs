@@ -3,6 +3,7 @@
 //! record in the journal; any other one settles, and is a commit of the database. Where much waits and
 //! nobody asks for it, another thread makes that commit.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,10 @@ const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 16 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
+/// Calls that may wait, beside the queue, until what is settled beside the writer is: with more, batches
+/// of events wait too.
+pub(super) const HELD_MAX: usize = if cfg!(test) { 2 } else { 64 };
+
 /// A call that waits for the writer.
 pub(super) struct WriteCall {
     pub(super) writes: Writes,
@@ -41,6 +46,9 @@ pub(super) type Work = Box<dyn FnOnce(Result<&mut Writer<'_>, StoreError>) -> Ac
 pub(super) enum Writes {
     /// Into the database, where it finds sessions as everything acknowledged before has made them.
     Database,
+    /// Into the database, where it finds sessions as they were settled last, whatever waits. It takes no
+    /// number of a commit, and leaves alone what tokens depend on.
+    Settled,
     /// Into the inbox, and nowhere else.
     Inbox {
         /// How much that is in a record at most.
@@ -70,6 +78,8 @@ pub(super) struct Writer<'c> {
     pub(super) n_beside_tokens: usize,
     /// Whether anything was written into the database.
     pub(super) has_written: bool,
+    /// Whether what waits is to become part of its sessions, for somebody wants to find it there.
+    pub(super) takes_in: bool,
     /// Whether the transaction must begin an era, whatever it does.
     pub(super) renews: bool,
     pub(super) known: &'c mut Known,
@@ -150,8 +160,10 @@ pub(super) struct WriterThread {
     spots: Arc<Spots>,
     known: Known,
     aside: Aside,
-    /// A call that must wait until what is settled beside the writer is.
-    held: Option<WriteCall>,
+    /// Calls that wait until what is settled beside the writer is.
+    held: VecDeque<WriteCall>,
+    /// Whether those who come later have to wait for them.
+    is_blocked: bool,
 }
 
 impl WriterThread {
@@ -164,8 +176,9 @@ impl WriterThread {
         known: Known,
     ) -> io::Result<WriterThread> {
         Ok(WriterThread {
-            aside: Aside::start(reader, accesses, grants, spots)?,
-            held: None,
+            aside: Aside::start(reader, &calls, accesses, grants, spots)?,
+            held: VecDeque::new(),
+            is_blocked: false,
             db,
             calls,
             accesses: Arc::clone(accesses),
@@ -179,18 +192,10 @@ impl WriterThread {
     pub(super) fn run(mut self) {
         let _ends = AbortOnPanic;
         loop {
-            let wait = if self.known.inbox.is_empty() && self.aside.is_idle() {
-                ACCESS_FLUSH
-            } else {
-                inbox::INBOX_IDLE
-            };
-            let next = match self.held.take() {
-                Some(held) => Waited::Got(held),
-                None => self.calls.recv_timeout(wait),
-            };
-            match next {
+            match self.next() {
                 // Whoever has called is told.
                 Waited::Got(first) => drop(self.write(Some(first))),
+                Waited::Nudged => {}
                 Waited::Timeout if self.aside.at_work().is_some() => {}
                 Waited::Timeout => {
                     self.write_what_waits();
@@ -202,6 +207,24 @@ impl WriterThread {
                     return self.cut_journal();
                 }
             }
+        }
+    }
+
+    /// The next call: those that were held come first, once they may.
+    fn next(&mut self) -> Waited<WriteCall> {
+        if (self.is_blocked || self.aside.at_work().is_none())
+            && let Some(held) = self.held.pop_front()
+        {
+            return Waited::Got(held);
+        }
+        let wait = if self.known.inbox.is_empty() && self.aside.is_idle() {
+            ACCESS_FLUSH
+        } else {
+            inbox::INBOX_IDLE
+        };
+        match self.calls.recv_timeout(wait) {
+            Waited::Closed => self.held.pop_front().map_or(Waited::Closed, Waited::Got),
+            next => next,
         }
     }
 
@@ -246,42 +269,15 @@ impl WriterThread {
 
     /// One commit. Without a first call it settles the inbox.
     fn write(&mut self, first: Option<WriteCall>) -> Result<(), StoreError> {
-        let goes = first.as_ref().map(|first| goes_beside(&self.known, first));
         let mut acknowledgements = Vec::new();
-        let result = match self.aside.at_work() {
-            Some(change) if goes == Some(true) => {
-                self.commit_beside(change, first, &mut acknowledgements)
-            }
-            _ => {
-                self.end_aside();
-                self.commit(first, &mut acknowledgements)
-            }
-        };
-        if let Ok(Committed::Journal {
-            settles: Some(settles),
-            ..
-        }) = &result
-            && let Err(error) = self.begin_aside(settles)
-        {
-            // What waits is in the journal, and the next commit tries again.
-            tracing::warn!(%error, "events are not settled yet");
-            let _ = run(&self.db, "COMMIT").or_else(|_| run(&self.db, "ROLLBACK"));
-        }
-        match &result {
-            Ok(Committed::Journal { .. }) => {}
-            Ok(Committed::Database { before }) => {
-                self.accesses.forget_written();
-                self.grants.carry(*before);
-                self.spots.release();
-            }
-            Err(_) => {
-                self.end_aside();
-                self.accesses.keep();
-                self.known.clear();
-                // When there is no transaction any more this fails, and that is well.
-                let _ = self.db.execute_batch("ROLLBACK");
-                self.spots.release();
-            }
+        let result = self.commit(first, &mut acknowledgements);
+        if result.is_err() {
+            self.end_aside();
+            self.accesses.keep();
+            self.known.clear();
+            // When there is no transaction any more this fails, and that is well.
+            let _ = self.db.execute_batch("ROLLBACK");
+            self.spots.release();
         }
         if self.aside.is_idle() {
             self.known.journal.unlock();
@@ -289,23 +285,69 @@ impl WriterThread {
         // Who came while the commit was made has not waited for it, and will come again beside those
         // who have.
         self.known.n_expected = acknowledgements.len() + self.calls.len();
-        if let Ok(Committed::Journal {
-            is_synced: false, ..
-        }) = result
-        {
+        if let Ok(Synced::Beside) = result {
             let tell = move |synced: rusqlite::Result<()>| {
                 tell_all(acknowledgements, &synced.map_err(in_commit));
             };
             self.known.journal.sync_beside(Box::new(tell));
-            return Ok(());
+        } else {
+            let result = result.map(|_| ());
+            tell_all(acknowledgements, &result);
+            result.map_err(|error| error.for_each())?;
         }
-        let result = result.map(|_| ());
-        tell_all(acknowledgements, &result);
-        result.map_err(|error| error.for_each())
+        let Known { inbox, journal, .. } = &self.known;
+        if self.aside.is_idle() && inbox.is_much() && inbox.is_due(journal) {
+            self.begin_aside();
+        }
+        Ok(())
     }
 
-    /// Lets what waits be settled beside the writer, in the transaction that is open still.
-    fn begin_aside(&mut self, settles: &Settles) -> rusqlite::Result<()> {
+    /// Runs calls and puts what they have to keep where it is safe.
+    fn commit(
+        &mut self,
+        first: Option<WriteCall>,
+        acknowledgements: &mut Vec<Acknowledge>,
+    ) -> Result<Synced, GroupError> {
+        let Some(first) = first else {
+            self.end_aside();
+            return self.commit_each(None, acknowledgements);
+        };
+        let at_work = self.aside.at_work().filter(|_| !self.is_blocked);
+        if let Some(settled) = at_work {
+            return self.commit_beside(settled, first, acknowledgements);
+        }
+        self.end_aside();
+        if settles_first(&self.known, &first)
+            && let Some(settled) = self.begin_aside()
+        {
+            return self.commit_beside(settled, first, acknowledgements);
+        }
+        self.commit_each(Some(first), acknowledgements)
+    }
+
+    /// Lets what waits be settled beside the writer, up to which commit it says. None where that cannot
+    /// be: then it is in the journal still, and whoever comes next settles it or meets the same fault.
+    fn begin_aside(&mut self) -> Option<i64> {
+        let begun = self.hand_over();
+        if !matches!(begun, Ok(Some(_))) {
+            self.known.clear();
+            // When there is no transaction any more this fails, and that is well.
+            let _ = self.db.execute_batch("ROLLBACK");
+            self.known.journal.unlock();
+        }
+        begun.unwrap_or_else(|error| {
+            tracing::warn!(%error, "events are not settled yet");
+            None
+        })
+    }
+
+    /// Opens a transaction and hands it over with what waits, unless the archive is not as it was known.
+    fn hand_over(&mut self) -> rusqlite::Result<Option<i64>> {
+        let (before, counters, writer) = begin(&self.db, &mut self.known, &self.grants)?;
+        if writer.has_written || writer.renews || writer.known.inbox.is_empty() {
+            return Ok(None);
+        }
+        let change = writer.change;
         let known = &mut self.known;
         let now = Era(upkeep::counter(&self.db, "era")?);
         let era = next_era(&self.db)?;
@@ -313,20 +355,21 @@ impl WriterThread {
         known.journal.announce(era)?;
         known.journal.go_to_other_region(now);
         let job = Job {
-            change: settles.change,
+            change,
             era,
             growing: known.inbox.hand_over(era),
             ids: known.ids.take_out(),
             names: std::mem::take(&mut known.names),
-            lseq: settles.lseq,
-            before: settles.before,
+            lseq: counters.lseq,
+            before,
         };
         self.aside.begin(&mut self.db, job);
-        Ok(())
+        Ok(Some(change))
     }
 
     /// Waits until nothing is settled beside the writer.
     fn end_aside(&mut self) {
+        self.is_blocked = false;
         let Some((job, result)) = self.aside.end(&mut self.db) else {
             return;
         };
@@ -349,39 +392,45 @@ impl WriterThread {
     fn commit_beside(
         &mut self,
         settled: i64,
-        first: Option<WriteCall>,
+        first: WriteCall,
         acknowledgements: &mut Vec<Acknowledge>,
-    ) -> Result<Committed, GroupError> {
+    ) -> Result<Synced, GroupError> {
         let mut writer = Writer {
             db: &self.db,
             change: self.known.inbox.last().unwrap_or(settled),
             lseq: 0,
             n_beside_tokens: 0,
             has_written: false,
+            takes_in: false,
             renews: false,
             known: &mut self.known,
         };
-        self.held = run_calls(
-            &mut writer,
-            &self.calls,
-            first,
-            acknowledgements,
-            goes_beside,
-        )?;
-        let is_synced = write_record(writer.known)?;
-        Ok(Committed::Journal {
-            is_synced,
-            settles: None,
-        })
+        let mut gathering = Gathering::new(&self.calls, &writer);
+        let mut next = Some(first);
+        while let Some(call) = next {
+            match goes(writer.known, &call) {
+                Goes::Beside => run_call(&mut writer, call, acknowledgements)?,
+                Goes::Later if self.held.len() < HELD_MAX => self.held.push_back(call),
+                Goes::Later | Goes::Last => {
+                    self.held.push_back(call);
+                    self.is_blocked = true;
+                    break;
+                }
+            }
+            let n_bytes = writer.known.inbox.record_len();
+            next = gathering.next(&mut VecDeque::new(), acknowledgements.len(), n_bytes);
+        }
+        write_record(writer.known, Doing::Work)
     }
 
-    /// Runs calls in one transaction, and puts what they have to keep where it is safe.
-    fn commit(
+    /// Runs calls in one transaction, while nothing is settled beside the writer. Without any it settles
+    /// what waits.
+    fn commit_each(
         &mut self,
         first: Option<WriteCall>,
         acknowledgements: &mut Vec<Acknowledge>,
-    ) -> Result<Committed, GroupError> {
-        let (db, calls) = (&self.db, &self.calls);
+    ) -> Result<Synced, GroupError> {
+        let (db, calls, held) = (&self.db, &self.calls, &mut self.held);
         let (before, counters, mut writer) = match begin(db, &mut self.known, &self.grants) {
             Ok(begun) => begun,
             Err(error) => {
@@ -389,63 +438,58 @@ impl WriterThread {
                 // Whoever waits learns it now: each waiting on by itself would add up without end.
                 let waiting = first
                     .into_iter()
+                    .chain(std::mem::take(held))
                     .chain(std::iter::from_fn(|| calls.try_recv()));
                 acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
                 return Err(error);
             }
         };
         let is_idle = first.is_none();
-        run_calls(&mut writer, calls, first, acknowledgements, |_, _| true)?;
+        let mut gathering = Gathering::new(calls, &writer);
+        let mut next = first;
+        while let Some(call) = next {
+            if !acknowledgements.is_empty() && settles_first(writer.known, &call) {
+                held.push_front(call);
+                break;
+            }
+            run_call(&mut writer, call, acknowledgements)?;
+            let n_bytes = writer.known.inbox.record_len();
+            next = gathering.next(held, acknowledgements.len(), n_bytes);
+        }
         let Known { inbox, journal, .. } = &mut *writer.known;
         let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
-        let is_time = is_idle || accesses_wait || inbox.is_due(journal);
-        let is_aside = is_time && inbox.is_much() && inbox.has_room(journal);
-        if (!is_time || is_aside) && !is_idle && !writer.has_written && !writer.renews {
-            let is_synced = write_record(writer.known)?;
-            let settles = is_aside.then_some(Settles {
-                change: writer.change,
-                lseq: writer.lseq,
-                before,
-            });
-            if settles.is_none() {
-                // The database is as it was.
-                let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
-            }
-            return Ok(Committed::Journal { is_synced, settles });
+        // Much is settled beside the writer.
+        let is_time = inbox.is_due(journal) && !inbox.is_much() || !inbox.has_room(journal);
+        if is_time || is_idle || writer.takes_in || writer.renews {
+            inbox::settle(&mut writer).map_err(work)?;
         }
-        inbox::settle(&mut writer).map_err(work)?;
+        if !writer.has_written && !writer.renews && !accesses_wait {
+            let synced = write_record(writer.known, Doing::Work)?;
+            // The database is as it was.
+            let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
+            return Ok(synced);
+        }
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
         upkeep::write_accesses(db, &self.accesses).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         writer.known.journal.wait().map_err(work)?;
         run(db, "COMMIT").map_err(in_commit)?;
-        writer.known.journal.rewind();
-        Ok(Committed::Database {
-            before: before.filter(|_| leaves_tokens),
-        })
+        self.accesses.forget_written();
+        self.grants.carry(before.filter(|_| leaves_tokens));
+        self.spots.release();
+        if writer.known.inbox.is_empty() {
+            writer.known.journal.rewind();
+        }
+        write_record(writer.known, Doing::Commit)
     }
 }
 
-/// What a commit went into.
-enum Committed {
-    /// The journal, unless there was nothing to keep.
-    Journal {
-        /// Whether it is safe there already.
-        is_synced: bool,
-        /// What waits is to be settled beside the writer, in the transaction that is open still.
-        settles: Option<Settles>,
-    },
-    Database {
-        /// The archive's state before the commit, if that left alone what tokens depend on.
-        before: Option<grants::Stamp>,
-    },
-}
-
-/// Where settling beside the writer begins.
-struct Settles {
-    change: i64,
-    lseq: i64,
-    before: Option<grants::Stamp>,
+/// Where what was to be kept is.
+enum Synced {
+    /// On disk.
+    Already,
+    /// In the journal: a thread beside the writer is to wait for the disk.
+    Beside,
 }
 
 pub(super) fn work(error: rusqlite::Error) -> GroupError {
@@ -456,31 +500,57 @@ pub(super) fn in_commit(error: rusqlite::Error) -> GroupError {
     GroupError::new(error, Doing::Commit)
 }
 
-/// Whether a call can be run while others are settled: it only adds events, and there is room for
-/// them.
-fn goes_beside(known: &Known, call: &WriteCall) -> bool {
+/// Whether what waits is to be settled beside the writer before this call is run, which adds events.
+fn settles_first(known: &Known, call: &WriteCall) -> bool {
+    let Known { inbox, journal, .. } = known;
+    matches!(call.writes, Writes::Inbox { .. })
+        && inbox.is_much()
+        && (inbox.is_due(journal) || !has_room(known, call))
+}
+
+/// Whether the journal has room for what the open transaction has for it, and a call adds.
+fn has_room(known: &Known, call: &WriteCall) -> bool {
+    let n_bytes = match call.writes {
+        Writes::Inbox { n_bytes } => HEAD_BYTES + n_bytes,
+        Writes::Database | Writes::Settled => 0,
+    };
+    known.journal.has_room(known.inbox.record_len() + n_bytes)
+}
+
+/// When a call that comes while others are settled is run.
+enum Goes {
+    /// At once: it only adds events, and there is room for them.
+    Beside,
+    /// After that; others need not wait for it.
+    Later,
+    /// After that, and before any other.
+    Last,
+}
+
+fn goes(known: &Known, call: &WriteCall) -> Goes {
     match call.writes {
-        Writes::Database => false,
-        Writes::Inbox { n_bytes } => {
-            let len = known.inbox.record_len() + HEAD_BYTES + n_bytes;
-            !known.inbox.is_old() && known.journal.has_room(len)
-        }
+        Writes::Database | Writes::Settled => Goes::Later,
+        Writes::Inbox { .. } if known.inbox.is_old() || !has_room(known, call) => Goes::Last,
+        Writes::Inbox { .. } => Goes::Beside,
     }
 }
 
-/// Writes what the open transaction has for the journal. Gives whether it is safe there; where it is
-/// much, that is for a thread beside the writer to wait for.
-fn write_record(known: &mut Known) -> Result<bool, GroupError> {
+/// Writes what the open transaction has for the journal. Where that is much, a thread beside the
+/// writer is to wait for the disk.
+fn write_record(known: &mut Known, doing: Doing) -> Result<Synced, GroupError> {
     let Known { inbox, journal, .. } = known;
+    let told = |error| GroupError::new(error, doing);
     // Nothing is written behind a record that may be torn, and nothing is acknowledged that repeats
     // what it holds.
-    journal.wait().map_err(work)?;
-    let n_bytes = inbox.write(journal).map_err(work)?;
-    let is_beside = BESIDE_BYTES <= n_bytes;
-    if !is_beside && 0 < n_bytes {
+    journal.wait().map_err(told)?;
+    let n_bytes = inbox.write(journal).map_err(told)?;
+    if BESIDE_BYTES <= n_bytes {
+        return Ok(Synced::Beside);
+    }
+    if 0 < n_bytes {
         journal.sync().map_err(in_commit)?;
     }
-    Ok(!is_beside)
+    Ok(Synced::Already)
 }
 
 /// Tells every caller of a commit what came of it.
@@ -525,6 +595,7 @@ fn begin<'c>(
         lseq,
         n_beside_tokens: 0,
         has_written: false,
+        takes_in: false,
         renews,
         known,
     };
@@ -536,9 +607,13 @@ fn begin<'c>(
 /// Writes what is left to the end of the transaction, which began at these numbers.
 fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
     let db = writer.db;
-    writer.known.ids.finish(db, writer.change)?;
     writer.known.sealed.finish(db)?;
     writer.known.groups.finish(db)?;
+    if !writer.known.inbox.is_empty() {
+        // What waits keeps its numbers, and its era.
+        return Ok(());
+    }
+    writer.known.ids.finish(db, writer.change)?;
     if writer.change != before.change {
         upkeep::set_counter(db, "change", writer.change)?;
         writer.renews = true;
@@ -561,27 +636,6 @@ fn next_era(db: &Connection) -> rusqlite::Result<Era> {
         .query_row([], |row| row.get(0).map(Era))
 }
 
-/// Runs the calls of one commit, up to one that does not go with them, which it gives back.
-fn run_calls(
-    writer: &mut Writer<'_>,
-    calls: &Receiver<WriteCall>,
-    first: Option<WriteCall>,
-    acknowledgements: &mut Vec<Acknowledge>,
-    goes_with_them: impl Fn(&Known, &WriteCall) -> bool,
-) -> Result<Option<WriteCall>, GroupError> {
-    let mut gathering = Gathering::new(calls, writer);
-    let mut next = first;
-    while let Some(call) = next {
-        if !goes_with_them(writer.known, &call) {
-            return Ok(Some(call));
-        }
-        run_call(writer, call, acknowledgements)?;
-        let n_bytes = writer.known.inbox.record_len();
-        next = gathering.next(acknowledgements.len(), n_bytes);
-    }
-    Ok(None)
-}
-
 fn run_call(
     writer: &mut Writer<'_>,
     call: WriteCall,
@@ -597,7 +651,17 @@ fn run_call(
         acknowledgements.push(acknowledge);
         return Ok(());
     }
-    let begun = inbox::settle(writer).and_then(|()| run(writer.db, "SAVEPOINT call"));
+    let settled = match call.writes {
+        Writes::Database => {
+            writer.takes_in = true;
+            inbox::settle(writer)
+        }
+        _ => {
+            writer.n_beside_tokens += 1;
+            Ok(())
+        }
+    };
+    let begun = settled.and_then(|()| run(writer.db, "SAVEPOINT call"));
     if let Err(error) = begun.map_err(work) {
         acknowledgements.push((call.run)(Err(error.for_each())));
         return Err(error);

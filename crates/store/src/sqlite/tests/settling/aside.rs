@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// An archive whose next commit of the database, once it is told to, waits until the sender says whether
+/// An archive whose next commit beside the writer, once it is told to, waits until the sender says whether
 /// it is to fail.
 struct Held {
     is_armed: Arc<AtomicBool>,
@@ -29,7 +29,8 @@ impl Held {
             is_there,
         };
         let hook = move || {
-            if !is_armed.swap(false, Ordering::SeqCst) {
+            let is_beside = std::thread::current().name() == Some("store-settler");
+            if !is_beside || !is_armed.swap(false, Ordering::SeqCst) {
                 return false;
             }
             let _ = there.send(());
@@ -232,6 +233,60 @@ async fn a_disk_that_fails_while_others_are_settled_is_told_and_loses_nothing() 
         assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
         assert_done(sqlite.append(SENDER, long("2"), at(0)).await, (0, 1));
     }
+}
+
+#[tokio::test]
+async fn batches_do_not_wait_for_calls_that_do_up_to_so_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    let notes = |n_notes: usize| {
+        let note = |n| sqlite.put_note("source".into(), format!("{n}"), Some(vec![1]));
+        (0..n_notes).map(note).collect::<Vec<_>>()
+    };
+    let mut held = notes(writer::HELD_MAX);
+    let fourth = sqlite.append(SENDER, vec![chat("4", "a")].into(), at(1));
+    let done = tokio::time::timeout(Duration::from_secs(5), fourth).await;
+    assert_done(done.unwrap(), (1, 0));
+    held.extend(notes(1));
+    let mut waits = sqlite.append(SENDER, vec![chat("5", "a")].into(), at(1));
+    let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
+    assert!(waited.is_err(), "one too many");
+    commit.send(false).unwrap();
+    assert_done(waits.await, (1, 0));
+    for note in held {
+        note.await.unwrap();
+    }
+    assert_eq!(ids(&sqlite).await, ["1", "2", "4", "5", "3"]);
+}
+
+#[tokio::test]
+async fn a_full_region_is_settled_beside_the_writer_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, held) = Held::open(directory.path());
+    sqlite.last_change().await.unwrap();
+    held.is_armed.store(true, Ordering::SeqCst);
+    let first = sqlite.append(SENDER, much(&["1"], "a"), at(0));
+    assert_done(first.await, (1, 0));
+    held.is_there.recv().unwrap();
+    let half = |id: &str| {
+        let mut event = chat(id, "a");
+        event.filename = Some("x".repeat(journal::REGION_BYTES as usize / 2 - 8_192));
+        Batch::from(vec![event])
+    };
+    for id in ["2", "3"] {
+        assert_done(sqlite.append(SENDER, half(id), at(0)).await, (1, 0));
+    }
+    // The first is settled, and while the others are, this one goes into the region that is free again.
+    let mut waits = sqlite.append(SENDER, half("4"), at(0));
+    let waited = tokio::time::timeout(Duration::from_millis(20), &mut waits).await;
+    assert!(waited.is_err(), "the region is full");
+    held.is_armed.store(true, Ordering::SeqCst);
+    held.fails.send(false).unwrap();
+    held.is_there.recv().unwrap();
+    let done = tokio::time::timeout(Duration::from_secs(5), waits).await;
+    assert_done(done.unwrap(), (1, 0));
+    held.fails.send(false).unwrap();
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3", "4"]);
 }
 
 #[tokio::test]
