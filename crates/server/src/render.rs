@@ -1,6 +1,7 @@
 //! A report on its way from the archive to whoever asked: pages in, chunks of bytes out.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use debrief_domain::{
     At, Change, Directory, Event, Filter, Lsid, Moment, Recording, Selection, Which, fold,
@@ -32,6 +33,10 @@ const SESSION_BYTES_COMMON: usize = 8 << 10;
 const CHUNKS_AHEAD: usize = 2;
 /// Room for chunks that is waited for before more are made.
 const CHUNKS_WAITED: usize = 2;
+/// How long a quick page may take, such as when its bytes have to come from the disk.
+const QUICK_MAX: Duration = Duration::from_millis(10);
+/// Pages after one that took longer, or had something to make, which are left to a reader.
+const SLOW_PAGES: u32 = 64;
 
 /// A report being made.
 pub(crate) struct Report {
@@ -80,6 +85,10 @@ struct Making {
     renewed: Vec<SealedBody>,
     /// Whether more was asked for than is held in memory.
     is_too_long: bool,
+    /// Whether sealed sessions are given as they are kept.
+    copies: bool,
+    /// Pages to go that are left to a reader.
+    n_slow: u32,
 }
 
 impl Report {
@@ -134,9 +143,11 @@ impl Report {
         let links = Arc::new(links.signer());
         let is_plain = (query.format, coding) == (Format::Xml, Coding::Identity);
         let buffers = Buffers::default();
+        let neighbour = Neighbour::new(query.report, &config.namespace);
+        let copies = query.format == Format::Xml && neighbour.is_none();
         let making = Making {
             answer: Some(answer),
-            neighbour: Neighbour::new(query.report, &config.namespace),
+            neighbour,
             told: Vec::new(),
             sealed: is_plain.then(|| SealedChunk::new(&links, &buffers)),
             out,
@@ -152,6 +163,8 @@ impl Report {
             n_replaced: 0,
             renewed: Vec::new(),
             is_too_long: false,
+            copies,
+            n_slow: 0,
         };
         Ok(Report {
             store: store.clone(),
@@ -246,6 +259,7 @@ impl Report {
         let pages = Pages {
             making: Arc::clone(&self.making),
             chunks: chunks.clone(),
+            began: None,
         };
         let reading = self.store.pages(reading, Box::new(pages)).await?;
         let renewed = {
@@ -337,6 +351,8 @@ impl End {
 struct Pages {
     making: Arc<Mutex<Making>>,
     chunks: mpsc::Sender<Chunk>,
+    /// When a page began that should be quick.
+    began: Option<Instant>,
 }
 
 impl Scan for Pages {
@@ -349,6 +365,13 @@ impl Scan for Pages {
 
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError> {
         let mut making = self.making.lock().map_err(|_| poisoned())?;
+        let is_slow = self
+            .began
+            .take()
+            .is_some_and(|began| QUICK_MAX < began.elapsed());
+        if is_slow || !making.renewed.is_empty() {
+            making.n_slow = SLOW_PAGES;
+        }
         let is_over = reading.is_done() || making.is_enough();
         let chunk = making.take_chunk(is_over);
         let is_taken = chunk.is_empty() || self.chunks.try_send(chunk).is_ok();
@@ -358,6 +381,16 @@ impl Scan for Pages {
         } else {
             Flow::More
         })
+    }
+
+    fn is_quick(&mut self) -> bool {
+        let Ok(mut making) = self.making.lock() else {
+            return false;
+        };
+        let is_quick = making.copies && making.n_slow == 0;
+        making.n_slow = making.n_slow.saturating_sub(1);
+        self.began = is_quick.then(Instant::now);
+        is_quick
     }
 }
 

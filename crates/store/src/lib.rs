@@ -122,8 +122,8 @@ pub use model::Enabled;
 /// What is done with each session of a page, on a reader's own thread.
 pub type Visit = Box<dyn FnMut(Found<'_>) -> Result<Flow, StoreError> + Send>;
 
-/// What is done with the pages of a reading, on a reader's own thread: no thread waits for another
-/// between one page and the next.
+/// What is done with the pages of a reading, where they are read: no thread waits for another between
+/// one page and the next.
 pub trait Scan: Send {
     /// Takes the next session in.
     ///
@@ -138,6 +138,12 @@ pub trait Scan: Send {
     ///
     /// Any of them ends the reading.
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError>;
+
+    /// Whether to take in what is sealed is soon done: then the next page may be read where it is asked
+    /// for, when nobody else wants anything.
+    fn is_quick(&mut self) -> bool {
+        false
+    }
 }
 
 /// A reading after some pages, and the scan when others were to have their turn in between.

@@ -62,6 +62,8 @@ pub struct Reading {
     /// Whether everything that was acknowledged when it was asked for has become part of its
     /// sessions: it begins then, not before.
     pub(crate) is_settled: bool,
+    /// Whether the next session takes a while: a page that is read where it was asked for ended before.
+    pub(crate) wants_reader: bool,
     pub(crate) stage: Stage,
     /// Sessions whose turn it is, in order.
     pub(crate) queue: VecDeque<Key>,
@@ -116,6 +118,7 @@ impl Reading {
             members,
             bound: None,
             is_settled: false,
+            wants_reader: false,
             stage: Stage::New,
             last: None,
             queue: VecDeque::new(),

@@ -52,6 +52,7 @@ use crate::{
     Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
 use error::refused_or_corrupt;
+use page::Shows;
 use segment::Segments;
 use spots::Spots;
 use turns::Turns;
@@ -312,7 +313,7 @@ impl Sqlite {
         let files = Arc::clone(&self.files);
         self.read(move |db| {
             loop {
-                reading = page::page(db, &files, reading, &mut *scan)?;
+                reading = page::page(db, &files, reading, &mut *scan, Shows::All)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -323,6 +324,38 @@ impl Sqlite {
         })
     }
 
+    /// The next page of a report over time, read here, while nobody else wants anything: the bytes stay
+    /// with the processor that sends them. Gives both back when that cannot be.
+    fn scan_here(
+        &self,
+        reading: Reading,
+        mut scan: Box<dyn Scan>,
+    ) -> Result<Result<Paged, (Reading, Box<dyn Scan>)>, StoreError> {
+        let waits = reading.wants_reader || !self.turns.are_idle() || !scan.is_quick();
+        let Some(db) = (!waits).then(|| self.spots.scanner()).flatten() else {
+            return Ok(Err((reading, scan)));
+        };
+        // Who panics in here ends alone, as on a thread of its own.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let mut reading = reading;
+            loop {
+                reading = page::page(&db, &self.files, reading, &mut *scan, Shows::Quick)?;
+                if !reading.has_begun() {
+                    return Ok((reading, Some(scan)));
+                }
+                if scan.page_over(&reading)? == Flow::Full || reading.is_done() {
+                    return Ok((reading, None));
+                }
+                if reading.wants_reader || !self.turns.are_idle() || !scan.is_quick() {
+                    return Ok((reading, Some(scan)));
+                }
+            }
+        }));
+        self.spots.give_back(db);
+        let gone = || StoreError::refused("the reader has stopped");
+        read.unwrap_or_else(|_| Err(gone())).map(Ok)
+    }
+
     /// Pages of a report over time, which may have to let others go first.
     fn scan_pages(&self, mut reading: Reading, mut scan: Box<dyn Scan>) -> Answer<'_, Paged> {
         let (files, turns) = (Arc::clone(&self.files), Arc::clone(&self.turns));
@@ -330,7 +363,7 @@ impl Sqlite {
             let _at_work = turns.report();
             loop {
                 let turn = turns.take();
-                reading = page::page(db, &files, reading, &mut *scan)?;
+                reading = page::page(db, &files, reading, &mut *scan, Shows::All)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -417,7 +450,10 @@ impl Backend for Sqlite {
                 let (read, goes_on) = if is_short {
                     self.read_pages(reading, scan).await?
                 } else {
-                    self.scan_pages(reading, scan).await?
+                    match self.scan_here(reading, scan)? {
+                        Ok(paged) => paged,
+                        Err((reading, scan)) => self.scan_pages(reading, scan).await?,
+                    }
                 };
                 match goes_on {
                     Some(waits) if !read.has_begun() => {

@@ -23,7 +23,9 @@ pub(super) fn page(
     files: &Files,
     mut reading: Reading,
     scan: &mut dyn Scan,
+    shows: Shows,
 ) -> Result<Reading, StoreError> {
+    reading.wants_reader = false;
     // Asked before the transaction is opened.
     let seen = match reading.has_begun() {
         true => Seen::Nothing,
@@ -57,7 +59,14 @@ pub(super) fn page(
             shelved = fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(db, segments, &mut reading, &mut shelved, scan, &mut n_left)? == Flow::Full
+            || show(
+                db,
+                segments,
+                &mut reading,
+                &mut shelved,
+                (scan, shows),
+                &mut n_left,
+            )? == Flow::Full
         {
             break;
         }
@@ -419,6 +428,14 @@ const STEPS_MAX: u32 = 3;
 /// Sealed sessions that are found before their bytes are read.
 const TOGETHER_MAX: usize = 32;
 
+/// Which sessions a page shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shows {
+    All,
+    /// Up to the first that is not sealed, or long: that takes a while.
+    Quick,
+}
+
 /// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones
 /// whose rows lie one behind the other, as in a report over time, are read one after the other:
 /// looking each up would cost several times as much.
@@ -427,18 +444,26 @@ fn show(
     segments: &Segments,
     reading: &mut Reading,
     shelved: &mut Shelved,
-    scan: &mut dyn Scan,
+    (scan, shows): (&mut dyn Scan, Shows),
     n_left: &mut usize,
 ) -> Result<Flow, StoreError> {
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
-    let rows = if shelved.is_empty() {
+    let mut rows: Vec<body::Row> = if shelved.is_empty() {
         sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?
     } else {
         let sealed = shelved.iter().map_while(|row| *row);
         sealed.take(*n_left).collect()
     };
+    if shows == Shows::Quick {
+        let is_long = |row: &body::Row| SPOT_BYTES_MAX < row.slot.len;
+        rows.truncate(rows.iter().position(is_long).unwrap_or(rows.len()));
+        if rows.is_empty() {
+            reading.wants_reader = true;
+            return Ok(Flow::Full);
+        }
+    }
     if rows.is_empty() {
         reading.last = reading.queue.pop_front();
         shelved.pop_front();

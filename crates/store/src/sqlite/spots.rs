@@ -21,6 +21,8 @@ const SPOT_CACHE_KIB: i64 = 8 << 10;
 /// Connections for what takes less time than it takes to wake a reader.
 pub(super) struct Spots {
     idle: Mutex<Vec<Spot>>,
+    /// Those that read pages of reports.
+    scanners: Mutex<Vec<Connection>>,
     grants: Arc<grants::Grants>,
 }
 
@@ -55,14 +57,28 @@ impl Spots {
             Ok(Spot { db, sight: None })
         };
         let spots = std::iter::repeat_with(open).take(SPOTS);
+        let scanners = std::iter::repeat_with(|| open::open_reader(directory)).take(SPOTS);
         Ok(Spots {
             idle: Mutex::new(spots.collect::<Result<_, _>>()?),
+            scanners: Mutex::new(scanners.collect::<Result<_, _>>()?),
             grants: Arc::clone(grants),
         })
     }
 
     pub(super) fn idle(&self) -> MutexGuard<'_, Vec<Spot>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection for a page of a report, if there is one that nobody uses.
+    pub(super) fn scanner(&self) -> Option<Connection> {
+        let mut scanners = self.scanners.lock().unwrap_or_else(PoisonError::into_inner);
+        scanners.pop()
+    }
+
+    /// Takes it back.
+    pub(super) fn give_back(&self, scanner: Connection) {
+        let mut scanners = self.scanners.lock().unwrap_or_else(PoisonError::into_inner);
+        scanners.push(scanner);
     }
 
     /// Shows what the reading asks for, if that is soon done; otherwise nothing has happened.

@@ -26,6 +26,8 @@ const TURN_PAUSES_MAX: u64 = 64;
 pub(super) struct Turns {
     /// Pages to go during which reports take turns.
     n_pages: AtomicU64,
+    /// Pages to go until those who wanted something else are forgotten.
+    n_busy: AtomicU64,
     /// Pauses that several reports make.
     n_pauses: AtomicU64,
     /// Breaths that one report alone takes.
@@ -42,6 +44,7 @@ impl Turns {
     pub(super) fn new(waiting: Receiver<ReadCall>) -> Turns {
         Turns {
             n_pages: AtomicU64::new(0),
+            n_busy: AtomicU64::new(0),
             n_pauses: AtomicU64::new(0),
             n_breaths: AtomicU64::new(0),
             turn: Mutex::new(()),
@@ -63,6 +66,7 @@ impl Turns {
     /// Notes that somebody wants something else than a report over time.
     pub(super) fn ask(&self) {
         self.begin();
+        self.n_busy.store(TURN_PAGES, Ordering::Relaxed);
         // Of two that count at once one may be forgotten, which does no harm, here and below.
         let n_pauses = self.n_pauses.load(Ordering::Relaxed) + TURN_PAUSES;
         let n_pauses = n_pauses.min(TURN_PAUSES_MAX);
@@ -77,8 +81,16 @@ impl Turns {
         self.n_breaths.store(n_breaths, Ordering::Relaxed);
     }
 
+    /// Whether nobody has wanted anything else than reports of late.
+    pub(super) fn are_idle(&self) -> bool {
+        self.n_busy.load(Ordering::Relaxed) == 0
+    }
+
     /// Waits for a turn, if reports take turns now.
     pub(super) fn take(&self) -> Option<MutexGuard<'_, ()>> {
+        let n_busy = self.n_busy.load(Ordering::Relaxed);
+        self.n_busy
+            .store(n_busy.saturating_sub(1), Ordering::Relaxed);
         let n_pages = self.n_pages.load(Ordering::Relaxed);
         if n_pages == 0 {
             return None;
