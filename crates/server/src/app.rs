@@ -37,6 +37,8 @@ struct Inner {
     /// Each with its name and value, as a refusal tells them.
     limits: Vec<(String, Limiter)>,
     reports: ReportsAtOnce,
+    /// Held by each report that is being made.
+    at_work: Arc<()>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
     /// When an account last began to look at a recording.
     looks: Mutex<HashMap<(AccountId, String), At>>,
@@ -114,6 +116,7 @@ impl App {
             id: id(&secret),
             limits,
             reports,
+            at_work: Arc::default(),
             failures: Mutex::new(HashMap::new()),
             looks: Mutex::new(HashMap::new()),
             intake: Semaphore::new(BATCHES_AT_ONCE_MAX),
@@ -121,6 +124,11 @@ impl App {
             tails: Arc::new(Semaphore::new(TAILS_MAX)),
             changes: watch::Sender::new(()),
         })))
+    }
+
+    /// To be held by a report that is being made: whoever holds one knows how many others there are.
+    pub(crate) fn at_work(&self) -> Arc<()> {
+        Arc::clone(&self.0.at_work)
     }
 
     /// The archive.

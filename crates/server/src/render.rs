@@ -87,6 +87,8 @@ struct Making {
     is_too_long: bool,
     /// Whether sealed sessions are given as they are kept.
     copies: bool,
+    /// Held by the program, and by each report that is being made.
+    at_work: Arc<()>,
     /// Pages to go that are left to a reader.
     n_slow: u32,
 }
@@ -164,6 +166,7 @@ impl Report {
             renewed: Vec::new(),
             is_too_long: false,
             copies,
+            at_work: app.at_work(),
             n_slow: 0,
         };
         Ok(Report {
@@ -387,7 +390,10 @@ impl Scan for Pages {
         let Ok(mut making) = self.making.lock() else {
             return false;
         };
-        let is_quick = making.copies && making.n_slow == 0;
+        // One alone is made by one thread while another one sends it. Of several, each is best left to
+        // the processor that sends it.
+        let is_alone = Arc::strong_count(&making.at_work) <= 2;
+        let is_quick = making.copies && making.n_slow == 0 && !is_alone;
         making.n_slow = making.n_slow.saturating_sub(1);
         self.began = is_quick.then(Instant::now);
         is_quick

@@ -324,20 +324,22 @@ impl Sqlite {
         })
     }
 
-    /// The next page of a report over time, read here, while nobody else wants anything: the bytes stay
-    /// with the processor that sends them. Gives both back when that cannot be.
+    /// What the next pages of a report over time can be read with right here, while nobody else wants
+    /// anything: their bytes stay with the processor that sends them.
+    fn scanner_here(&self, reading: &Reading, scan: &mut dyn Scan) -> Option<Connection> {
+        let may_be = !reading.wants_reader && self.turns.are_idle() && scan.is_quick();
+        may_be.then(|| self.spots.scanner()).flatten()
+    }
+
+    /// Reads them, until somebody wants something else or the next session takes long.
     fn scan_here(
         &self,
-        reading: Reading,
+        db: Connection,
+        mut reading: Reading,
         mut scan: Box<dyn Scan>,
-    ) -> Result<Result<Paged, (Reading, Box<dyn Scan>)>, StoreError> {
-        let waits = reading.wants_reader || !self.turns.are_idle() || !scan.is_quick();
-        let Some(db) = (!waits).then(|| self.spots.scanner()).flatten() else {
-            return Ok(Err((reading, scan)));
-        };
+    ) -> Result<Paged, StoreError> {
         // Who panics in here ends alone, as on a thread of its own.
         let read = catch_unwind(AssertUnwindSafe(|| {
-            let mut reading = reading;
             loop {
                 reading = page::page(&db, &self.files, reading, &mut *scan, Shows::Quick)?;
                 if !reading.has_begun() {
@@ -352,8 +354,7 @@ impl Sqlite {
             }
         }));
         self.spots.give_back(db);
-        let gone = || StoreError::refused("the reader has stopped");
-        read.unwrap_or_else(|_| Err(gone())).map(Ok)
+        read.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
     }
 
     /// Pages of a report over time, which may have to let others go first.
@@ -449,11 +450,10 @@ impl Backend for Sqlite {
             loop {
                 let (read, goes_on) = if is_short {
                     self.read_pages(reading, scan).await?
+                } else if let Some(db) = self.scanner_here(&reading, &mut *scan) {
+                    self.scan_here(db, reading, scan)?
                 } else {
-                    match self.scan_here(reading, scan)? {
-                        Ok(paged) => paged,
-                        Err((reading, scan)) => self.scan_pages(reading, scan).await?,
-                    }
+                    self.scan_pages(reading, scan).await?
                 };
                 match goes_on {
                     Some(waits) if !read.has_begun() => {

@@ -982,6 +982,26 @@ fn memory_stays_flat_and_a_server_that_is_asked_to_end_finishes_what_runs() {
 }
 
 #[test]
+fn each_of_several_reports_at_once_is_whole() {
+    let directory = demo();
+    let keys = [("requests_per_second", "0"), ("reports_at_once", "0")];
+    let server = Server::start_with(directory.path(), &keys);
+    let token = server.token();
+    let all = "start_time=0&duration=0";
+    let expected = lsids(&server.report(&token, all));
+    assert_eq!(expected.len(), 1_000);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    assert_eq!(lsids(&server.report(&token, all)), expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_client_that_stops_reading_is_cut_off_and_holds_neither_a_place_nor_a_snapshot() {
     let directory = demo();
     let keys = [("stall_timeout", "2s"), ("reports_at_once", "1")];
