@@ -26,7 +26,7 @@ const TURN_PAUSES_MAX: u64 = 64;
 pub(super) struct Turns {
     /// Pages to go during which reports take turns.
     n_pages: AtomicU64,
-    /// Pages to go until those who wanted something else are forgotten.
+    /// Pages to go until those who wanted something else than a report are forgotten.
     n_busy: AtomicU64,
     /// Pauses that several reports make.
     n_pauses: AtomicU64,
@@ -199,6 +199,21 @@ mod tests {
         turns.n_pauses.store(1, Ordering::Relaxed);
         turns.pass_on(None);
         assert_eq!(n_pauses(&turns), 1);
+    }
+
+    #[test]
+    fn reports_have_the_archive_to_themselves_so_many_pages_after_another_call() {
+        let turns = turns();
+        assert!(turns.are_idle());
+        turns.ask();
+        for _ in 0..TURN_PAGES {
+            assert!(!turns.are_idle());
+            drop(turns.take());
+        }
+        assert!(turns.are_idle());
+        // What every request needs first is no such call.
+        turns.begin();
+        assert!(turns.are_idle());
     }
 
     #[test]
