@@ -212,9 +212,13 @@ impl WriterThread {
 
     /// The next call: those that were held come first, once they may.
     fn next(&mut self) -> Waited<WriteCall> {
-        if (self.is_blocked || self.aside.at_work().is_none())
-            && let Some(held) = self.held.pop_front()
-        {
+        let may_go = match self.held.front().map(|held| held.writes) {
+            None => false,
+            // It was only kept from the commit before.
+            Some(Writes::Inbox { .. }) => true,
+            Some(_) => self.is_blocked || self.aside.at_work().is_none(),
+        };
+        if let Some(held) = may_go.then(|| self.held.pop_front()).flatten() {
             return Waited::Got(held);
         }
         let wait = if self.known.inbox.is_empty() && self.aside.is_idle() {
@@ -448,7 +452,8 @@ impl WriterThread {
         let mut gathering = Gathering::new(calls, &writer);
         let mut next = first;
         while let Some(call) = next {
-            if !acknowledgements.is_empty() && settles_first(writer.known, &call) {
+            let known = &*writer.known;
+            if !acknowledgements.is_empty() && known.inbox.is_much() && !has_room(known, &call) {
                 held.push_front(call);
                 break;
             }
