@@ -35,7 +35,7 @@ const CHUNKS_AHEAD: usize = 2;
 const CHUNKS_WAITED: usize = 2;
 /// How long a quick page may take, such as when its bytes have to come from the disk.
 const QUICK_MAX: Duration = Duration::from_millis(10);
-/// Pages after one that took longer, or had something to make, which are left to a reader.
+/// How often pages are left to a reader after one that took longer, or had something to make.
 const SLOW_PAGES: u32 = 64;
 
 /// A report being made.
@@ -89,7 +89,7 @@ struct Making {
     copies: bool,
     /// Held by the program, and by each report that is being made.
     at_work: Arc<()>,
-    /// Pages to go that are left to a reader.
+    /// How often more pages are left to a reader.
     n_slow: u32,
 }
 
@@ -350,7 +350,7 @@ impl End {
     }
 }
 
-/// The pages of a report, on a reader's thread.
+/// The pages of a report, where they are read.
 struct Pages {
     making: Arc<Mutex<Making>>,
     chunks: mpsc::Sender<Chunk>,

@@ -18,6 +18,8 @@ use crate::http::log_chain;
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Sessions sealed in one commit.
 const SEAL_SESSIONS_MAX: usize = 64;
+/// Commits that seal in one round: to sessions that were sealed more may come without end.
+const SEAL_STEPS_MAX: usize = 64;
 /// How often as long as sealing took it pauses.
 const SEAL_PAUSES: u32 = 3;
 /// Sessions lapsed in one commit.
@@ -91,7 +93,8 @@ pub(crate) async fn run(app: App) {
     }
 }
 
-/// One round: lapses and seals all there is to lapse and seal.
+/// One round: lapses and seals what there is to lapse and seal, up to [`SEAL_STEPS_MAX`] times
+/// [`SEAL_SESSIONS_MAX`] sessions.
 pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let n_lapsed = lapse_all(app.store(), app.now(), app.config().lapse_after).await?;
     if 0 < n_lapsed {
@@ -101,14 +104,15 @@ pub async fn sweep(app: &App) -> Result<(), StoreError> {
         );
         app.changed();
     }
-    loop {
+    for _ in 0..SEAL_STEPS_MAX {
         let began = Instant::now();
         if seal_some(app.store()).await? == 0 {
-            return Ok(());
+            break;
         }
         // A quarter of a processor at most: who sends and who asks come first.
         tokio::time::sleep(SEAL_PAUSES * began.elapsed()).await;
     }
+    Ok(())
 }
 
 /// How far a round of [`tidy`] came.
@@ -172,8 +176,8 @@ pub(crate) async fn seal_all(store: &Store) -> Result<u64, StoreError> {
     }
 }
 
-/// Seals some closed sessions. Gives how many: none when there are none, or only such as changed
-/// meanwhile or cannot be folded; they wait for the next round.
+/// Seals some closed sessions. Gives how many: none when there are none, or only such as are known to
+/// have changed meanwhile or cannot be folded; they wait for the next round.
 async fn seal_some(store: &Store) -> Result<u64, StoreError> {
     let unsealed = store.unsealed(SEAL_SESSIONS_MAX).await?;
     if unsealed.is_empty() {

@@ -327,8 +327,15 @@ impl Sqlite {
     /// What the next pages of a report over time can be read with right here, while nobody else wants
     /// anything: their bytes stay with the processor that sends them.
     fn scanner_here(&self, reading: &Reading, scan: &mut dyn Scan) -> Option<Connection> {
-        let may_be = !reading.wants_reader && self.turns.are_idle() && scan.is_quick();
-        may_be.then(|| self.spots.scanner()).flatten()
+        if reading.wants_reader || !self.turns.are_idle() {
+            return None;
+        }
+        let db = self.spots.scanner()?;
+        if scan.is_quick() {
+            return Some(db);
+        }
+        self.spots.give_back(db);
+        None
     }
 
     /// Reads them, until somebody wants something else or the next session takes long.

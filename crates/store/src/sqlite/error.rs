@@ -109,6 +109,12 @@ pub(super) fn as_sqlite(file: &str, error: &io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
+/// The same failure where it is open what came of the transaction: its kind must not say that nothing
+/// did.
+pub(super) fn in_doubt(error: &rusqlite::Error) -> rusqlite::Error {
+    as_sqlite("the transaction", &io::Error::other(error.to_string()))
+}
+
 /// Another process has had a file for too long.
 pub(super) fn busy(file: &str) -> rusqlite::Error {
     let what = format!("another process uses the file `{file}`");

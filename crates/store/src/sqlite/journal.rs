@@ -3,7 +3,8 @@
 //! A record is a commit: one write, one wait for the disk. It bears the archive's era, a number at
 //! random which the database gets anew whenever it takes in what is in the file: from then on the
 //! records are void, and the next one is written over the first. Whoever writes holds the lock of this
-//! file and, but for what the next paragraph says, the database's write lock, which is taken first.
+//! file, and had it together with the database's write lock, which is taken first, or has what the next
+//! paragraph says.
 //! Each record begins on a page of its own, so that a write which breaks off harms none that was
 //! acknowledged; and the file keeps its length, so that the disk writes no more than bytes.
 //!

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::aside::{Aside, Job};
-use super::error::{Doing, GroupError, refused_or_corrupt};
+use super::error::{Doing, GroupError, in_doubt, refused_or_corrupt};
 use super::gathering::Gathering;
 use super::journal::{Era, HEAD_BYTES, Journal};
 use super::segment::{Kind, Segments, Tail};
@@ -227,7 +227,11 @@ impl WriterThread {
             inbox::INBOX_IDLE
         };
         match self.calls.recv_timeout(wait) {
-            Waited::Closed => self.held.pop_front().map_or(Waited::Closed, Waited::Got),
+            Waited::Closed => {
+                // Nobody else comes meanwhile.
+                self.is_blocked = true;
+                self.held.pop_front().map_or(Waited::Closed, Waited::Got)
+            }
             next => next,
         }
     }
@@ -300,7 +304,8 @@ impl WriterThread {
             result.map_err(|error| error.for_each())?;
         }
         let Known { inbox, journal, .. } = &self.known;
-        if self.aside.is_idle() && inbox.is_much() && inbox.is_due(journal) {
+        let is_free = self.aside.is_idle() && self.held.is_empty();
+        if is_free && inbox.is_much() && inbox.is_due(journal) {
             self.begin_aside();
         }
         Ok(())
@@ -321,12 +326,18 @@ impl WriterThread {
             return self.commit_beside(settled, first, acknowledgements);
         }
         self.end_aside();
-        if settles_first(&self.known, &first)
-            && let Some(settled) = self.begin_aside()
-        {
-            return self.commit_beside(settled, first, acknowledgements);
+        if !settles_first(&self.known, &first) {
+            return self.commit_each(Some(first), acknowledgements);
         }
-        self.commit_each(Some(first), acknowledgements)
+        if let Some(held) = self.held.pop_front() {
+            // Before others are settled again.
+            self.held.push_back(first);
+            return self.commit_each(Some(held), acknowledgements);
+        }
+        match self.begin_aside() {
+            Some(settled) => self.commit_beside(settled, first, acknowledgements),
+            None => self.commit_each(Some(first), acknowledgements),
+        }
     }
 
     /// Lets what waits be settled beside the writer, up to which commit it says. None where that cannot
@@ -544,7 +555,11 @@ fn goes(known: &Known, call: &WriteCall) -> Goes {
 /// writer is to wait for the disk.
 fn write_record(known: &mut Known, doing: Doing) -> Result<Synced, GroupError> {
     let Known { inbox, journal, .. } = known;
-    let told = |error| GroupError::new(error, doing);
+    let told = |error| match doing {
+        Doing::Work => work(error),
+        // What the database has is there all the same.
+        Doing::Commit => in_commit(in_doubt(&error)),
+    };
     // Nothing is written behind a record that may be torn, and nothing is acknowledged that repeats
     // what it holds.
     journal.wait().map_err(told)?;

@@ -282,7 +282,7 @@ async fn a_full_region_is_settled_beside_the_writer_too() {
     assert!(waited.is_err(), "the region is full");
     held.is_armed.store(true, Ordering::SeqCst);
     held.fails.send(false).unwrap();
-    held.is_there.recv().unwrap();
+    held.is_there.recv_timeout(Duration::from_secs(10)).unwrap();
     let done = tokio::time::timeout(Duration::from_secs(5), waits).await;
     assert_done(done.unwrap(), (1, 0));
     held.fails.send(false).unwrap();
@@ -304,6 +304,22 @@ async fn what_waits_is_settled_when_the_archive_is_closed_meanwhile() {
     drop(sqlite);
     let journal = directory.path().join(journal::FILE);
     assert_eq!(journal.metadata().unwrap().len(), journal::SECOND_AT);
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+    let note = sqlite.note("source".into(), "name".into());
+    assert_eq!(note.await.unwrap(), Some(vec![1]));
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_is_run_when_the_archive_is_closed_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sqlite, commit) = settling(directory.path()).await;
+    drop(sqlite.put_note("source".into(), "name".into(), Some(vec![1])));
+    let closing = std::thread::spawn(move || drop(sqlite));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!closing.is_finished());
+    commit.send(false).unwrap();
+    closing.join().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
     assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
     let note = sqlite.note("source".into(), "name".into());
