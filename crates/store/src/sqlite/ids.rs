@@ -204,6 +204,11 @@ impl Ids {
         Ok(())
     }
 
+    /// Whether the filter has not seen all that there is.
+    pub(super) fn has_unlearnt(&self) -> bool {
+        self.runs.has_unlearnt()
+    }
+
     /// Gives the ids that no table has, to be written while others are asked for: all of them are
     /// known still.
     pub(super) fn take_out(&mut self) -> Outgoing {

@@ -117,6 +117,12 @@ impl Known {
         }
     }
 
+    /// Whether what waits should wait no longer. As long as ids have to be looked for in runs that the
+    /// filter has not seen, that is sooner: each commit lets it see some.
+    fn is_due(&self) -> bool {
+        self.inbox.is_due(&self.journal) || self.inbox.is_much() && self.ids.has_unlearnt()
+    }
+
     fn clear(&mut self) {
         self.journal.set_known(false);
         self.names.clear();
@@ -303,9 +309,8 @@ impl WriterThread {
             tell_all(acknowledgements, &result);
             result.map_err(|error| error.for_each())?;
         }
-        let Known { inbox, journal, .. } = &self.known;
         let is_free = self.aside.is_idle() && self.held.is_empty();
-        if is_free && inbox.is_much() && inbox.is_due(journal) {
+        if is_free && self.known.inbox.is_much() && self.known.is_due() {
             self.begin_aside();
         }
         Ok(())
@@ -518,10 +523,9 @@ pub(super) fn in_commit(error: rusqlite::Error) -> GroupError {
 
 /// Whether what waits is to be settled beside the writer before this call is run, which adds events.
 fn settles_first(known: &Known, call: &WriteCall) -> bool {
-    let Known { inbox, journal, .. } = known;
     matches!(call.writes, Writes::Inbox { .. })
-        && inbox.is_much()
-        && (inbox.is_due(journal) || !has_room(known, call))
+        && known.inbox.is_much()
+        && (known.is_due() || !has_room(known, call))
 }
 
 /// Whether the journal has room for what the open transaction has for it, and a call adds.

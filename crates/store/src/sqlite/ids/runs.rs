@@ -238,6 +238,11 @@ impl Runs {
         Ok(())
     }
 
+    /// Whether the filter has not seen all runs.
+    pub(super) fn has_unlearnt(&self) -> bool {
+        self.live.iter().any(|run| 0 < run.n_unlearnt())
+    }
+
     /// Lets the filter see some more of what was there before this process.
     fn learn(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
         let n_ids = (LEARN_IDS_PER_FRESH * n_fresh).clamp(LEARN_IDS_MIN, LEARN_IDS_MAX);
@@ -523,10 +528,12 @@ mod tests {
         let (db, mut change, n_ids) = left_behind();
         let mut ids = Ids::default();
         ids.begin(&db, change).unwrap();
+        assert!(ids.has_unlearnt());
         let n_commits = n_ids / LEARN_IDS_MAX as u64 + 1;
         let end = n_ids + 2 * n_commits;
         add(&mut ids, &db, &mut change, n_ids..end, 2);
         assert!(ids.runs.live.iter().all(|run| run.n_unlearnt() == 0));
+        assert!(!ids.has_unlearnt());
         // Whoever looks now finds damage.
         db.execute("DELETE FROM id_block", []).unwrap();
         ids.begin(&db, change).unwrap();
