@@ -93,8 +93,7 @@ pub(crate) async fn run(app: App) {
     }
 }
 
-/// One round: lapses and seals what there is to lapse and seal, up to [`SEAL_STEPS_MAX`] times
-/// [`SEAL_SESSIONS_MAX`] sessions.
+/// One round: lapses and seals what there is to lapse and seal, up to some thousands of sessions.
 pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let n_lapsed = lapse_all(app.store(), app.now(), app.config().lapse_after).await?;
     if 0 < n_lapsed {
