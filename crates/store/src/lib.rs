@@ -119,7 +119,7 @@ pub(crate) trait Backend: Send + Sync {
 /// Whether an account may be used.
 pub use model::Enabled;
 
-/// What is done with each session of a page, on a reader's own thread.
+/// What is done with each session of a page, where it is read.
 pub type Visit = Box<dyn FnMut(Found<'_>) -> Result<Flow, StoreError> + Send>;
 
 /// What is done with the pages of a reading, where they are read: no thread waits for another between
@@ -139,8 +139,8 @@ pub trait Scan: Send {
     /// Any of them ends the reading.
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError>;
 
-    /// Whether to take in what is sealed is soon done: then the next page may be read where it is asked
-    /// for, when nobody else wants anything.
+    /// Asked before a page that could be read where it is asked for, since nobody else wants anything:
+    /// whether to take in what is sealed is soon done.
     fn is_quick(&mut self) -> bool {
         false
     }

@@ -14,6 +14,8 @@ pub(super) enum Doing {
     Work,
     /// It had: only some errors leave it surely undone.
     Commit,
+    /// It had ended: whatever failed then, something was done.
+    After,
 }
 
 /// An error of a whole group of calls; each caller gets one of its own.
@@ -43,6 +45,7 @@ impl GroupError {
             return StoreError::Corrupt { what, source };
         }
         match (self.code, self.doing) {
+            (_, Doing::After) => StoreError::Unknown { source },
             (Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::ReadOnly), _)
             | (_, Doing::Work) => StoreError::Refused {
                 what: sentence(self.code),
@@ -109,12 +112,6 @@ pub(super) fn as_sqlite(file: &str, error: &io::Error) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(what))
 }
 
-/// The same failure where it is open what came of the transaction: its kind must not say that nothing
-/// did.
-pub(super) fn in_doubt(error: &rusqlite::Error) -> rusqlite::Error {
-    as_sqlite("the transaction", &io::Error::other(error.to_string()))
-}
-
 /// Another process has had a file for too long.
 pub(super) fn busy(file: &str) -> rusqlite::Error {
     let what = format!("another process uses the file `{file}`");
@@ -163,4 +160,31 @@ pub(super) fn damaged(cause: Damaged) -> rusqlite::Error {
 pub(super) fn unreadable(error: crate::codec::CodecError) -> rusqlite::Error {
     let kind = rusqlite::types::Type::Blob;
     rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_refusal_unless_something_was_done_already() {
+        let full = || as_sqlite("a file", &io::Error::from(io::ErrorKind::StorageFull));
+        for (doing, is_refused) in [
+            (Doing::Work, true),
+            (Doing::Commit, true),
+            (Doing::After, false),
+        ] {
+            let told = GroupError::new(full(), doing).for_each();
+            assert_eq!(
+                matches!(told, StoreError::Refused { .. }),
+                is_refused,
+                "{told:?}"
+            );
+            assert_eq!(
+                matches!(told, StoreError::Unknown { .. }),
+                !is_refused,
+                "{told:?}"
+            );
+        }
+    }
 }

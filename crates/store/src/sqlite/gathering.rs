@@ -34,19 +34,24 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Another call, when the commit has so many, and so many bytes of events; none when it is time to
-    /// commit. Those that were held come first.
-    pub(super) fn next(
+    /// Another call, as [`Gathering::next`] gives it; those that were held come first.
+    pub(super) fn next_of(
         &mut self,
         held: &mut VecDeque<WriteCall>,
         n_calls: usize,
         n_bytes: usize,
     ) -> Option<WriteCall> {
-        if GROUP_CALLS_MAX <= n_calls || GROUP_BYTES_MAX <= n_bytes {
+        if is_full(n_calls, n_bytes) {
             return None;
         }
-        if let Some(held) = held.pop_front() {
-            return Some(held);
+        held.pop_front().or_else(|| self.next(n_calls, n_bytes))
+    }
+
+    /// Another call, when the commit has so many, and so many bytes of events; none when it is time to
+    /// commit.
+    pub(super) fn next(&mut self, n_calls: usize, n_bytes: usize) -> Option<WriteCall> {
+        if is_full(n_calls, n_bytes) {
+            return None;
         }
         let waiting = self.calls.try_recv();
         if waiting.is_some() || self.n_expected <= n_calls || GATHER_BYTES <= n_bytes {
@@ -59,6 +64,11 @@ impl<'a> Gathering<'a> {
             Waited::Nudged | Waited::Timeout | Waited::Closed => None,
         }
     }
+}
+
+/// Whether a commit takes no further call.
+fn is_full(n_calls: usize, n_bytes: usize) -> bool {
+    GROUP_CALLS_MAX <= n_calls || GROUP_BYTES_MAX <= n_bytes
 }
 
 #[cfg(test)]
@@ -81,37 +91,37 @@ mod tests {
     #[test]
     fn a_commit_takes_what_waits_up_to_its_limit_and_expects_no_more_than_came() {
         let (sender, calls) = queue::bounded(2);
-        let mut held = VecDeque::new();
         let mut gathering = Gathering {
             calls: &calls,
             n_expected: GROUP_CALLS_MAX + 1,
             wait: GATHER_WAIT,
         };
         assert!(sender.try_send(call()).is_ok());
-        assert!(gathering.next(&mut held, GROUP_CALLS_MAX, 0).is_none());
-        assert!(gathering.next(&mut held, 1, GROUP_BYTES_MAX).is_none());
+        assert!(gathering.next(GROUP_CALLS_MAX, 0).is_none());
+        assert!(gathering.next(1, GROUP_BYTES_MAX).is_none());
         assert!(
             gathering
-                .next(&mut held, GROUP_CALLS_MAX - 1, GROUP_BYTES_MAX - 1)
+                .next(GROUP_CALLS_MAX - 1, GROUP_BYTES_MAX - 1)
                 .is_some()
         );
         // Nobody comes: it waits once, half as long the next time, and then no longer.
-        assert!(gathering.next(&mut held, 1, GATHER_BYTES - 1).is_none());
+        assert!(gathering.next(1, GATHER_BYTES - 1).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);
         // Not at all when it has much to write.
-        assert!(gathering.next(&mut held, 1, GATHER_BYTES).is_none());
+        assert!(gathering.next(1, GATHER_BYTES).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);
         gathering.n_expected = 1;
-        assert!(gathering.next(&mut held, 1, 0).is_none());
+        assert!(gathering.next(1, 0).is_none());
         assert_eq!(gathering.wait, GATHER_WAIT / 2);
         assert!(sender.try_send(call()).is_ok());
-        let next = gathering.next(&mut held, 1, GATHER_BYTES);
+        let next = gathering.next(1, GATHER_BYTES);
         assert!(next.is_some(), "more than were expected");
         // Those that were held come before the ones that wait, and within the limits too.
-        held.push_back(call());
+        let mut held = VecDeque::from([call()]);
         assert!(sender.try_send(call()).is_ok());
-        assert!(gathering.next(&mut held, GROUP_CALLS_MAX, 0).is_none());
-        assert!(gathering.next(&mut held, 1, 0).is_some());
+        let none = gathering.next_of(&mut held, GROUP_CALLS_MAX, 0);
+        assert!(none.is_none());
+        assert!(gathering.next_of(&mut held, 1, 0).is_some());
         assert_eq!((held.len(), calls.len()), (0, 1));
     }
 }

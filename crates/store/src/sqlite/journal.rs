@@ -3,9 +3,8 @@
 //! A record is a commit: one write, one wait for the disk. It bears the archive's era, a number at
 //! random which the database gets anew whenever it takes in what is in the file: from then on the
 //! records are void, and the next one is written over the first. Whoever writes holds the lock of this
-//! file, and had it together with the database's write lock, which is taken first, or has what the next
-//! paragraph says.
-//! Each record begins on a page of its own, so that a write which breaks off harms none that was
+//! file, which he took while he had the database's write lock, or as the next paragraph says. Each
+//! record begins on a page of its own, so that a write which breaks off harms none that was
 //! acknowledged; and the file keeps its length, so that the disk writes no more than bytes.
 //!
 //! The file has two regions. While the database takes in the records of one, which may take long, the

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::aside::{Aside, Job};
-use super::error::{Doing, GroupError, in_doubt, refused_or_corrupt};
+use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::gathering::Gathering;
 use super::journal::{Era, HEAD_BYTES, Journal};
 use super::segment::{Kind, Segments, Tail};
@@ -438,7 +438,7 @@ impl WriterThread {
                 }
             }
             let n_bytes = writer.known.inbox.record_len();
-            next = gathering.next(&mut VecDeque::new(), acknowledgements.len(), n_bytes);
+            next = gathering.next(acknowledgements.len(), n_bytes);
         }
         write_record(writer.known, Doing::Work)
     }
@@ -475,7 +475,7 @@ impl WriterThread {
             }
             run_call(&mut writer, call, acknowledgements)?;
             let n_bytes = writer.known.inbox.record_len();
-            next = gathering.next(held, acknowledgements.len(), n_bytes);
+            next = gathering.next_of(held, acknowledgements.len(), n_bytes);
         }
         let Known { inbox, journal, .. } = &mut *writer.known;
         let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
@@ -501,7 +501,7 @@ impl WriterThread {
         if writer.known.inbox.is_empty() {
             writer.known.journal.rewind();
         }
-        write_record(writer.known, Doing::Commit)
+        write_record(writer.known, Doing::After)
     }
 }
 
@@ -559,11 +559,7 @@ fn goes(known: &Known, call: &WriteCall) -> Goes {
 /// writer is to wait for the disk.
 fn write_record(known: &mut Known, doing: Doing) -> Result<Synced, GroupError> {
     let Known { inbox, journal, .. } = known;
-    let told = |error| match doing {
-        Doing::Work => work(error),
-        // What the database has is there all the same.
-        Doing::Commit => in_commit(in_doubt(&error)),
-    };
+    let told = |error| GroupError::new(error, doing);
     // Nothing is written behind a record that may be torn, and nothing is acknowledged that repeats
     // what it holds.
     journal.wait().map_err(told)?;
@@ -680,7 +676,7 @@ fn run_call(
             writer.takes_in = true;
             inbox::settle(writer)
         }
-        _ => {
+        Writes::Settled | Writes::Inbox { .. } => {
             writer.n_beside_tokens += 1;
             Ok(())
         }

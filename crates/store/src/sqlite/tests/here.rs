@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::{Found, Scan};
+use crate::{Found, Members, Scan};
 
 /// Which sessions were shown, and whether by the thread that asked for them.
 type Shown = Arc<Mutex<Vec<(String, bool)>>>;
@@ -38,11 +38,7 @@ impl Scan for Quick {
 
 async fn shown(store: &Store, is_quick: bool) -> Vec<(String, bool)> {
     let shown = Shown::default();
-    let selection = debrief_domain::Selection {
-        which: started().which,
-        filter: Filter::All,
-    };
-    let mut reading = Reading::new(selection, crate::Members::default());
+    let mut reading = Reading::new(started(), Members::default());
     while !reading.is_done() {
         let scan = Quick {
             is_quick,
@@ -115,16 +111,12 @@ async fn a_page_that_panics_where_it_is_read_ends_alone() {
     shown_when_idle(&store).await;
     // More often than there are connections.
     for _ in 0..5 {
-        let selection = debrief_domain::Selection {
-            which: started().which,
-            filter: Filter::All,
-        };
         let scan = Quick {
             is_quick: true,
             panics: true,
             shown: Shown::default(),
         };
-        let reading = Reading::new(selection, crate::Members::default());
+        let reading = Reading::new(started(), Members::default());
         let read = store.pages(reading, Box::new(scan)).await;
         assert!(matches!(read, Err(StoreError::Refused { .. })));
     }

@@ -289,6 +289,14 @@ async fn a_full_region_is_settled_beside_the_writer_too() {
     assert_eq!(ids(&sqlite).await, ["1", "2", "3", "4"]);
 }
 
+/// What came is there after all, and so is a note.
+async fn assert_whole_with_note(directory: &Path) {
+    let sqlite = Sqlite::open(directory).unwrap();
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+    let note = sqlite.note("source".into(), "name".into());
+    assert_eq!(note.await.unwrap(), Some(vec![1]));
+}
+
 #[tokio::test]
 async fn what_waits_is_settled_when_the_archive_is_closed_meanwhile() {
     let directory = tempfile::tempdir().unwrap();
@@ -304,10 +312,7 @@ async fn what_waits_is_settled_when_the_archive_is_closed_meanwhile() {
     drop(sqlite);
     let journal = directory.path().join(journal::FILE);
     assert_eq!(journal.metadata().unwrap().len(), journal::SECOND_AT);
-    let sqlite = Sqlite::open(directory.path()).unwrap();
-    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
-    let note = sqlite.note("source".into(), "name".into());
-    assert_eq!(note.await.unwrap(), Some(vec![1]));
+    assert_whole_with_note(directory.path()).await;
 }
 
 #[tokio::test]
@@ -320,10 +325,7 @@ async fn a_call_that_nobody_waits_for_any_more_is_run_when_the_archive_is_closed
     assert!(!closing.is_finished());
     commit.send(false).unwrap();
     closing.join().unwrap();
-    let sqlite = Sqlite::open(directory.path()).unwrap();
-    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
-    let note = sqlite.note("source".into(), "name".into());
-    assert_eq!(note.await.unwrap(), Some(vec![1]));
+    assert_whole_with_note(directory.path()).await;
 }
 
 #[tokio::test]
