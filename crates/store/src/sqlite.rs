@@ -56,7 +56,7 @@ use page::Shows;
 use segment::Segments;
 use spots::Spots;
 use turns::Turns;
-use writer::{Acknowledge, Known, Verdict, WriteCall, Writer, WriterThread, Writes};
+use writer::{Acknowledge, Bystanders, Known, Verdict, WriteCall, Writer, WriterThread, Writes};
 
 /// Calls that may wait for the writer.
 const WRITE_QUEUE_MAX: usize = 4_096;
@@ -179,8 +179,13 @@ impl Sqlite {
         let known = Known::new(journal, &segments);
         let spots = Arc::new(Spots::open(directory, &grants)?);
         let dbs = (db, open::open_reader(directory)?);
-        let mut writing = WriterThread::new(dbs, write_calls, &accesses, &grants, &spots, known)
-            .map_err(no_thread)?;
+        let bystanders = Bystanders {
+            accesses: Arc::clone(&accesses),
+            grants: Arc::clone(&grants),
+            spots: Arc::clone(&spots),
+        };
+        let writing = WriterThread::new(dbs, write_calls, bystanders, known);
+        let mut writing = writing.map_err(no_thread)?;
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
         let reading = std::iter::repeat_n(("store-reader", &read_calls), READERS);

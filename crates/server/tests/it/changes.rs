@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::sender::{Sender, bodies, cut, event, ids, read, seed, session, shared, shown};
-use crate::world::{World, as_reader};
+use crate::world::{Story, World, as_reader};
 
 /// The last form of each session that a poller saw.
 type Seen = BTreeMap<String, Value>;
@@ -225,6 +225,20 @@ async fn the_tail_of_a_session_tells_each_event_once_even_when_it_is_sealed_mean
     assert_eq!(told.into_iter().collect::<Vec<_>>(), ids(&events));
     assert_eq!(last["state"], "ended");
     assert_eq!(last["n_events"], events.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_of_the_sweeper_has_an_end_and_the_next_one_goes_on() {
+    let world = World::new().await;
+    for handful in 0..=64 {
+        let n_stories = if handful == 64 { 1 } else { 64 };
+        let story = |n: i64| Story::new(&format!("{handful}-{n}"), n).end(n + 1).events;
+        world.append((0..n_stories).flat_map(story).collect()).await;
+    }
+    for n_left in [1, 0] {
+        sweep(&world.app).await.unwrap();
+        assert_eq!(world.store.unsealed(9).await.unwrap().len(), n_left);
+    }
 }
 
 #[tokio::test]

@@ -203,6 +203,8 @@ impl World {
     pub(crate) async fn seal(&self) -> u64 {
         let (version, directory) = self.store.directory().await.unwrap();
         let mut sealer = Sealer::new(Level::Keep);
+        // Settles what waits.
+        self.store.last_change().await.unwrap();
         let unsealed = self.store.unsealed(usize::MAX >> 1).await.unwrap();
         let bodies = unsealed.into_iter().map(|unsealed| {
             let Material::Events(events) = unsealed.material else {

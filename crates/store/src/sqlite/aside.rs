@@ -7,7 +7,6 @@
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -18,8 +17,7 @@ use super::error::GroupError;
 use super::ids::Outgoing;
 use super::journal::Era;
 use super::settle::{Growth, Settling, settle_all};
-use super::spots::Spots;
-use super::writer::{AbortOnPanic, WriteCall, in_commit, run, work};
+use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
 use super::{Accesses, grants, pick, upkeep};
 use crate::queue;
 
@@ -64,31 +62,19 @@ impl Aside {
     /// Starts the thread, which nudges whoever waits for calls when it is done with something.
     pub(super) fn start(
         reader: Connection,
-        calls: &queue::Receiver<WriteCall>,
-        accesses: &Arc<Accesses>,
-        grants: &Arc<grants::Grants>,
-        spots: &Arc<Spots>,
+        calls: queue::Receiver<WriteCall>,
+        bystanders: Bystanders,
     ) -> io::Result<Aside> {
         let (jobs, waiting) = sync_channel::<(Connection, Job)>(1);
         let (sender, done) = sync_channel(1);
-        let (accesses, grants) = (Arc::clone(accesses), Arc::clone(grants));
-        let (spots, calls) = (Arc::clone(spots), calls.clone());
         let settle = move || {
             let _ends = AbortOnPanic;
             for (db, mut job) in waiting {
-                let result = job.run(&db, &accesses);
+                let result = job.run(&db, &bystanders.accesses);
                 match &result {
-                    Ok(()) => {
-                        accesses.forget_written();
-                        grants.carry(job.before);
-                    }
-                    Err(_) => {
-                        accesses.keep();
-                        // When there is no transaction any more this fails, and that is well.
-                        let _ = db.execute_batch("ROLLBACK");
-                    }
+                    Ok(()) => bystanders.committed(job.before),
+                    Err(_) => bystanders.failed(&db),
                 }
-                spots.release();
                 if sender.send((db, job, result)).is_err() {
                     return;
                 }

@@ -157,13 +157,36 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// What has to know how transactions of the database end.
+#[derive(Clone)]
+pub(super) struct Bystanders {
+    pub(super) accesses: Arc<Accesses>,
+    pub(super) grants: Arc<grants::Grants>,
+    pub(super) spots: Arc<Spots>,
+}
+
+impl Bystanders {
+    /// After a commit. Gets the archive's state before, if it left alone what tokens depend on.
+    pub(super) fn committed(&self, before: Option<grants::Stamp>) {
+        self.accesses.forget_written();
+        self.grants.carry(before);
+        self.spots.release();
+    }
+
+    /// After a failure. Undoes what there is to undo.
+    pub(super) fn failed(&self, db: &Connection) {
+        self.accesses.keep();
+        // When there is no transaction any more this fails, and that is well.
+        let _ = db.execute_batch("ROLLBACK");
+        self.spots.release();
+    }
+}
+
 /// What the thread works with.
 pub(super) struct WriterThread {
     db: Connection,
     calls: Receiver<WriteCall>,
-    accesses: Arc<Accesses>,
-    grants: Arc<grants::Grants>,
-    spots: Arc<Spots>,
+    bystanders: Bystanders,
     known: Known,
     aside: Aside,
     /// Calls that wait until what is settled beside the writer is.
@@ -176,20 +199,16 @@ impl WriterThread {
     pub(super) fn new(
         (db, reader): (Connection, Connection),
         calls: Receiver<WriteCall>,
-        accesses: &Arc<Accesses>,
-        grants: &Arc<grants::Grants>,
-        spots: &Arc<Spots>,
+        bystanders: Bystanders,
         known: Known,
     ) -> io::Result<WriterThread> {
         Ok(WriterThread {
-            aside: Aside::start(reader, &calls, accesses, grants, spots)?,
+            aside: Aside::start(reader, calls.clone(), bystanders.clone())?,
             held: VecDeque::new(),
             is_blocked: false,
             db,
             calls,
-            accesses: Arc::clone(accesses),
-            grants: Arc::clone(grants),
-            spots: Arc::clone(spots),
+            bystanders,
             known,
         })
     }
@@ -206,7 +225,7 @@ impl WriterThread {
                 Waited::Timeout => {
                     self.write_what_waits();
                     // Other processes commit too.
-                    self.spots.release();
+                    self.bystanders.spots.release();
                 }
                 Waited::Closed => {
                     self.write_what_waits();
@@ -243,7 +262,7 @@ impl WriterThread {
     }
 
     fn anything_waits(&self) -> bool {
-        self.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty()
+        self.bystanders.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty()
     }
 
     /// Writes what nobody waits for.
@@ -271,7 +290,7 @@ impl WriterThread {
             return;
         }
         // Nobody else writes meanwhile, and what others have left in it is found.
-        if let Ok((_, _, writer)) = begin(&self.db, &mut self.known, &self.grants)
+        if let Ok((_, _, writer)) = begin(&self.db, &mut self.known, &self.bystanders.grants)
             && !writer.has_written
             && writer.known.inbox.is_empty()
         {
@@ -287,11 +306,8 @@ impl WriterThread {
         let result = self.commit(first, &mut acknowledgements);
         if result.is_err() {
             self.end_aside();
-            self.accesses.keep();
             self.known.clear();
-            // When there is no transaction any more this fails, and that is well.
-            let _ = self.db.execute_batch("ROLLBACK");
-            self.spots.release();
+            self.bystanders.failed(&self.db);
         }
         if self.aside.is_idle() {
             self.known.journal.unlock();
@@ -363,7 +379,7 @@ impl WriterThread {
 
     /// Opens a transaction and hands it over with what waits, unless the archive is not as it was known.
     fn hand_over(&mut self) -> rusqlite::Result<Option<i64>> {
-        let (before, counters, writer) = begin(&self.db, &mut self.known, &self.grants)?;
+        let (before, counters, writer) = begin(&self.db, &mut self.known, &self.bystanders.grants)?;
         if writer.has_written || writer.renews || writer.known.inbox.is_empty() {
             return Ok(None);
         }
@@ -451,19 +467,20 @@ impl WriterThread {
         acknowledgements: &mut Vec<Acknowledge>,
     ) -> Result<Synced, GroupError> {
         let (db, calls, held) = (&self.db, &self.calls, &mut self.held);
-        let (before, counters, mut writer) = match begin(db, &mut self.known, &self.grants) {
-            Ok(begun) => begun,
-            Err(error) => {
-                let error = GroupError::new(error, Doing::Work);
-                // Whoever waits learns it now: each waiting on by itself would add up without end.
-                let waiting = first
-                    .into_iter()
-                    .chain(std::mem::take(held))
-                    .chain(std::iter::from_fn(|| calls.try_recv()));
-                acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
-                return Err(error);
-            }
-        };
+        let (before, counters, mut writer) =
+            match begin(db, &mut self.known, &self.bystanders.grants) {
+                Ok(begun) => begun,
+                Err(error) => {
+                    let error = GroupError::new(error, Doing::Work);
+                    // Whoever waits learns it now: each waiting on by itself would add up without end.
+                    let waiting = first
+                        .into_iter()
+                        .chain(std::mem::take(held))
+                        .chain(std::iter::from_fn(|| calls.try_recv()));
+                    acknowledgements.extend(waiting.map(|call| (call.run)(Err(error.for_each()))));
+                    return Err(error);
+                }
+            };
         let is_idle = first.is_none();
         let mut gathering = Gathering::new(calls, &writer);
         let mut next = first;
@@ -478,7 +495,8 @@ impl WriterThread {
             next = gathering.next_of(held, acknowledgements.len(), n_bytes);
         }
         let Known { inbox, journal, .. } = &mut *writer.known;
-        let accesses_wait = inbox.is_empty() && self.accesses.any.load(Ordering::Relaxed);
+        let accesses_wait =
+            inbox.is_empty() && self.bystanders.accesses.any.load(Ordering::Relaxed);
         // Much is settled beside the writer.
         let is_time = inbox.is_due(journal) && !inbox.is_much() || !inbox.has_room(journal);
         if is_time || is_idle || writer.takes_in || writer.renews {
@@ -491,13 +509,12 @@ impl WriterThread {
             return Ok(synced);
         }
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
-        upkeep::write_accesses(db, &self.accesses).map_err(work)?;
+        upkeep::write_accesses(db, &self.bystanders.accesses).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         writer.known.journal.wait().map_err(work)?;
         run(db, "COMMIT").map_err(in_commit)?;
-        self.accesses.forget_written();
-        self.grants.carry(before.filter(|_| leaves_tokens));
-        self.spots.release();
+        let before = before.filter(|_| leaves_tokens);
+        self.bystanders.committed(before);
         if writer.known.inbox.is_empty() {
             writer.known.journal.rewind();
         }
