@@ -5,6 +5,7 @@ mod beside;
 mod law;
 
 use std::os::unix::fs::FileExt as _;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 use crate::conformance::{at, document, event, one_page, rest};
@@ -28,13 +29,21 @@ fn db(directory: &Path) -> Connection {
 
 /// A call that keeps the writer in its transaction until the sender says something: what is asked
 /// for meanwhile shares its commit.
-fn gate(sqlite: &Sqlite) -> (std::sync::mpsc::Sender<()>, Answer<'_, ()>) {
-    let (open, opened) = std::sync::mpsc::channel();
+fn gate(sqlite: &Sqlite) -> (Sender<()>, Answer<'_, ()>) {
+    let (open, _, gate) = signed_gate(sqlite);
+    (open, gate)
+}
+
+/// The same, and what tells that the writer is there.
+fn signed_gate(sqlite: &Sqlite) -> (Sender<()>, Receiver<()>, Answer<'_, ()>) {
+    let (open, opened) = channel();
+    let (there, is_there) = channel();
     let gate = sqlite.write_into(Writes::Inbox { n_bytes: 0 }, move |_| {
+        let _ = there.send(());
         let _ = opened.recv();
         Ok((Verdict::Keep, ()))
     });
-    (open, gate)
+    (open, is_there, gate)
 }
 
 /// Runs SQL on the writer's connection, in its turn.

@@ -1,6 +1,5 @@
 //! Settling beside the writer: what comes meanwhile, and what is left when it ends half-way.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use super::*;
@@ -150,7 +149,9 @@ async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_com
         let directory = tempfile::tempdir().unwrap();
         let (sqlite, commit) = settling(directory.path()).await;
         let before = copy_of(directory.path());
-        let (open, gate) = gate(&sqlite);
+        let (open, is_there, gate) = signed_gate(&sqlite);
+        // Were it not there yet, it would wait with the database's lock.
+        is_there.recv().unwrap();
         commit.send(fails).unwrap();
         // Meanwhile the writer settles nothing.
         let copy = loop {

@@ -1,7 +1,6 @@
 //! What goes on beside the writer: waiting for the disk, and compressing what is settled.
 
 use std::io;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::*;
