@@ -261,10 +261,9 @@ fn fill(db: &Connection, reading: &mut Reading, bound: Change) -> rusqlite::Resu
                 && !source.is_dry
             {
                 has_shelves = true;
-                for entry in from_shelf(db, source, window, bound)? {
-                    reading.queue.push_back(entry.key);
-                    shelved.push_back(entry.row);
-                }
+                let entries = from_shelf(db, source, window, bound)?;
+                reading.queue.extend(entries.iter().map(|entry| entry.key));
+                shelved.extend(entries.iter().map(|entry| entry.row));
                 if !shelved.is_empty() {
                     return Ok(shelved);
                 }
@@ -453,8 +452,9 @@ fn show(
     let mut rows: Vec<body::Row> = if shelved.is_empty() {
         sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?
     } else {
-        let sealed = shelved.iter().map_while(|row| *row);
-        sealed.take(*n_left).collect()
+        let mut rows = Vec::with_capacity(shelved.len());
+        rows.extend(shelved.iter().map_while(|row| *row).take(*n_left));
+        rows
     };
     if shows == Shows::Quick {
         let is_long = |row: &body::Row| SPOT_BYTES_MAX < row.slot.len;

@@ -70,8 +70,26 @@ struct Before {
     end: i64,
 }
 
+impl Columns {
+    /// No entries, and room for those of a shelf: both threads that read reports would otherwise ask
+    /// for memory dozens of times a page, and wait for each other.
+    fn with_room() -> Columns {
+        let column = || Vec::with_capacity(SHELF_SESSIONS);
+        Columns {
+            at: column(),
+            lseq: column(),
+            place: column(),
+            change: column(),
+            names: column(),
+            segment: column(),
+            begin: column(),
+            len: Vec::with_capacity(SHELF_SESSIONS),
+        }
+    }
+}
+
 fn pack(entries: &[Entry]) -> Vec<u8> {
-    let mut columns = Columns::default();
+    let mut columns = Columns::with_room();
     let mut before = Before::default();
     for Entry { key, row } in entries {
         let (at, lseq, place) = *key;
@@ -100,7 +118,8 @@ fn pack(entries: &[Entry]) -> Vec<u8> {
 
 /// The entries of a row; none when it is damaged.
 fn unpack(bytes: &[u8]) -> Option<Vec<Entry>> {
-    let columns = Columns::decode(bytes).ok()?;
+    let mut columns = Columns::with_room();
+    columns.merge(bytes).ok()?;
     let n = columns.at.len();
     let n_sealed = columns.len.iter().filter(|len| **len != 0).count();
     let is_whole = [&columns.lseq, &columns.place].iter().all(|c| c.len() == n)
