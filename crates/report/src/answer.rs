@@ -96,7 +96,7 @@ impl Answer {
             n_sessions: 0,
             scratch: Vec::new(),
         };
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(TEXT_BYTES);
         match format {
             Format::Xml => head
                 .dialect
@@ -177,7 +177,7 @@ impl Answer {
     pub fn end(mut self, out: &mut Vec<u8>) {
         match self.format {
             Format::Xml => {
-                let mut end = Vec::new();
+                let mut end = Vec::with_capacity(TEXT_BYTES);
                 root_end(self.root, &mut end);
                 self.put(&end, out);
             }
@@ -289,6 +289,8 @@ struct Gzip {
     len: u32,
 }
 
+/// Room for what stands above the sessions, or below them: a text that grows asks for memory again.
+const TEXT_BYTES: usize = 256;
 /// Texts up to this length are not worth a compressor.
 const STORED_SHORT: usize = 1_024;
 /// What stands before the bytes of a stored block.

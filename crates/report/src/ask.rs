@@ -364,6 +364,10 @@ impl<'a> Asked<'a> {
     }
 
     fn report(&mut self) -> Option<&'static Report> {
+        let given = self.get("generate_report");
+        if let Some(report) = given.and_then(report_named) {
+            return Some(report);
+        }
         let names = REPORTS
             .iter()
             .flat_map(|r| r.names)
@@ -371,20 +375,11 @@ impl<'a> Asked<'a> {
         let files = RECORDING_REPORTS.iter().map(|(name, _)| *name);
         let names: Vec<&str> = names.copied().chain(files).collect();
         let names = names.join(", ");
-        let Some(given) = self.get("generate_report") else {
-            return self.fault(
-                "generate_report",
-                format!("is required; known reports: {names}"),
-            );
+        let message = match given.map(short) {
+            Some(given) => format!("{given} is no known report; known reports: {names}"),
+            None => format!("is required; known reports: {names}"),
         };
-        if let Some(report) = report_named(given) {
-            return Some(report);
-        }
-        let given = short(given);
-        self.fault(
-            "generate_report",
-            format!("{given} is no known report; known reports: {names}"),
-        )
+        self.fault("generate_report", message)
     }
 
     /// The kind of report, with what it counts by; names the parameters that it does not read.

@@ -309,12 +309,13 @@ impl Parts {
     }
 }
 
-/// Inflates parts; holds the decompressor's memory between them.
-pub(crate) struct Inflater(libdeflater::Decompressor);
+/// Inflates parts; holds the decompressor's memory between them. It is made for the first of them: an
+/// answer that is sent as it is kept needs none.
+pub(crate) struct Inflater(Option<libdeflater::Decompressor>);
 
 impl Inflater {
-    pub(crate) fn new() -> Inflater {
-        Inflater(libdeflater::Decompressor::new())
+    pub(crate) const fn new() -> Inflater {
+        Inflater(None)
     }
 
     /// Appends the part's text.
@@ -342,10 +343,8 @@ impl Inflater {
         if out.len() < end {
             out.resize(end, 0);
         }
-        match self
-            .0
-            .deflate_decompress(segment.closed(), &mut out[begin..end])
-        {
+        let inflater = self.0.get_or_insert_with(libdeflater::Decompressor::new);
+        match inflater.deflate_decompress(segment.closed(), &mut out[begin..end]) {
             Ok(n) if n == segment.len as usize => Ok(end),
             Ok(_) => Err(damaged("length")),
             Err(_) => Err(damaged("compression")),

@@ -261,13 +261,16 @@ pub(super) fn clean_host(host: &str) -> &str {
     }
 }
 
+/// Room for what most requests ask.
+const WORDS_BYTES: usize = 128;
+
 /// Parameters as the access log tells them: those that are known, none of which is secret.
 pub(super) fn words(params: &Params) -> String {
     let known = params
         .0
         .iter()
         .filter(|(name, _)| PARAMETERS.contains(&name.as_str()));
-    let mut words = String::new();
+    let mut words = String::with_capacity(WORDS_BYTES);
     for (name, value) in known {
         let gap = if words.is_empty() { "" } else { " " };
         words.extend([gap, name, "=", value]);
