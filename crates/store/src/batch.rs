@@ -1,6 +1,5 @@
 //! Events on their way in, in the form in which they are kept.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -18,6 +17,9 @@ pub struct Batch {
     by_lsid: HashMap<Lsid, usize, RandomState>,
     /// In order of first mention.
     sessions: Vec<Addition>,
+    /// All events as they are kept, one after the other. Bytes of their own for each session would grow
+    /// dozens of times in a batch.
+    bytes: Vec<u8>,
 }
 
 /// What a batch has of one session.
@@ -25,8 +27,6 @@ pub(crate) struct Addition {
     pub(crate) lsid: Lsid,
     /// In order of arrival.
     pub(crate) events: Vec<Encoded>,
-    /// The events as they are kept, one after the other.
-    pub(crate) bytes: Vec<u8>,
     /// What all of them tell. Those that are repeated told it before, so it does no harm that they
     /// are in it.
     pub(crate) summary: Summary,
@@ -40,13 +40,23 @@ pub(crate) struct Encoded {
     /// Tells by accident another event under the same id, not one that was made to look alike: whoever
     /// sends that only has it told to be repeated.
     pub(crate) digest: u32,
-    /// Its place in the bytes.
-    pub(crate) bytes: Range<usize>,
+    /// Its place in the bytes of the batch.
+    bytes: Range<usize>,
 }
+
+/// Memory for the events of a batch that is asked for first.
+const BYTES_FIRST: usize = 1 << 10;
 
 impl Batch {
     /// Adds an event; conflicts name it by how many were added before.
     pub fn add(&mut self, event: &Event) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(BYTES_FIRST);
+        }
+        let begin = self.bytes.len();
+        add_event(&mut self.bytes, event);
+        let encoded = Encoded::new(self.n_events, event, &self.bytes, begin);
+        self.n_events += 1;
         let idx = match self.by_lsid.get(&event.lsid) {
             Some(idx) => *idx,
             None => {
@@ -55,19 +65,44 @@ impl Batch {
                 self.sessions.push(Addition {
                     lsid: event.lsid.clone(),
                     events: Vec::new(),
-                    bytes: Vec::new(),
                     summary: Summary::default(),
                 });
                 idx
             }
         };
-        self.sessions[idx].add(self.n_events, event);
-        self.n_events += 1;
+        let addition = &mut self.sessions[idx];
+        addition.summary.absorb(event);
+        addition.events.push(encoded);
     }
 
     /// What it has, session by session: all that the writer wants.
-    pub(crate) fn into_sessions(self) -> Vec<Addition> {
-        self.sessions
+    pub(crate) fn sessions(&self) -> &[Addition] {
+        &self.sessions
+    }
+
+    pub(crate) fn n_events(&self) -> usize {
+        self.n_events
+    }
+
+    /// Bytes of all events.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// An event as it is kept.
+    pub(crate) fn bytes_of(&self, event: &Encoded) -> &[u8] {
+        &self.bytes[event.bytes.clone()]
+    }
+
+    /// The digest that formats before the eighth kept of an event.
+    pub(crate) fn old_digest(&self, lsid: &Lsid, event: &Encoded) -> u32 {
+        let content = Sha256::new()
+            .chain_update(lsid.as_str())
+            .chain_update([0])
+            .chain_update(self.bytes_of(event));
+        let content: [u8; 32] = content.finalize().into();
+        let [a, b, c, d, ..] = content;
+        u32::from_le_bytes([a, b, c, d])
     }
 }
 
@@ -79,44 +114,21 @@ impl From<Vec<Event>> for Batch {
     }
 }
 
-impl Addition {
-    /// The bytes of some of its events, in order.
-    pub(crate) fn bytes_of(&self, some: &[&Encoded]) -> Cow<'_, [u8]> {
-        if some.len() == self.events.len() {
-            return Cow::Borrowed(&self.bytes);
-        }
-        let parts = some.iter().map(|event| &self.bytes[event.bytes.clone()]);
-        Cow::Owned(parts.collect::<Vec<&[u8]>>().concat())
-    }
-
-    /// The digest that formats before the eighth kept of an event.
-    pub(crate) fn old_digest(&self, event: &Encoded) -> u32 {
-        let content = Sha256::new()
-            .chain_update(self.lsid.as_str())
-            .chain_update([0])
-            .chain_update(&self.bytes[event.bytes.clone()]);
-        let content: [u8; 32] = content.finalize().into();
-        let [a, b, c, d, ..] = content;
-        u32::from_le_bytes([a, b, c, d])
-    }
-
-    fn add(&mut self, event_idx: usize, event: &Event) {
-        let begin = self.bytes.len();
-        add_event(&mut self.bytes, event);
-        let bytes = begin..self.bytes.len();
+impl Encoded {
+    /// The event whose bytes are the last of these.
+    fn new(event_idx: usize, event: &Event, bytes: &[u8], begin: usize) -> Encoded {
         let hash: [u8; 32] = Sha256::digest(event.id.as_str()).into();
         let mut content = crc32fast::Hasher::new();
         content.update(event.lsid.as_str().as_bytes());
         content.update(&[0]);
-        content.update(&self.bytes[bytes.clone()]);
+        content.update(&bytes[begin..]);
         let mut id_hash = [0; 16];
         id_hash.copy_from_slice(&hash[..16]);
-        self.summary.absorb(event);
-        self.events.push(Encoded {
+        Encoded {
             event_idx,
             id_hash,
             digest: content.finalize(),
-            bytes,
-        });
+            bytes: begin..bytes.len(),
+        }
     }
 }

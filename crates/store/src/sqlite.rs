@@ -434,14 +434,13 @@ impl Drop for Sqlite {
 impl Backend for Sqlite {
     fn append(&self, account: AccountId, batch: Batch, now: At) -> Answer<'_, Append> {
         Box::pin(async move {
-            let sessions = batch.into_sessions();
-            let n_bytes = inbox::batch_len_max(&sessions);
+            let n_bytes = inbox::batch_len_max(&batch);
             let written = self.write_into(Writes::Inbox { n_bytes }, move |writer| {
-                let (verdict, answer) = append::append(writer, account, &sessions, now)?;
-                // They are handed back: to take them apart is not the writer's work.
-                Ok((verdict, (answer, sessions)))
+                let (verdict, answer) = append::append(writer, account, &batch, now)?;
+                // It is handed back: to take it apart is not the writer's work.
+                Ok((verdict, (answer, batch)))
             });
-            let (answer, _sessions) = written.await?;
+            let (answer, _batch) = written.await?;
             Ok(answer)
         })
     }

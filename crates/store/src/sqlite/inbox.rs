@@ -18,8 +18,7 @@ use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::row::row;
 use super::settle::{Growth, Settling, settle_all};
 use super::writer::{Known, Writer};
-use crate::batch::Addition;
-use crate::{StoreError, codec};
+use crate::{Batch, StoreError, codec};
 
 /// Bytes of events from which on they are settled at once.
 pub(super) const INBOX_BYTES_MAX: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
@@ -72,7 +71,8 @@ pub(super) struct Size {
 pub(super) struct Part<'a> {
     pub(super) lsid: &'a Lsid,
     pub(super) n_events: u32,
-    pub(super) bytes: &'a [u8],
+    /// As they are kept, each or several in a piece.
+    pub(super) events: &'a [&'a [u8]],
     pub(super) summary: &'a Summary,
 }
 
@@ -225,10 +225,11 @@ impl Inbox {
         self.last = Some(change);
         let (first, _) = self.came.unwrap_or((now, now));
         self.came = Some((first, now));
-        self.n_bytes += part.bytes.len();
+        let n_bytes = part.n_bytes();
+        self.n_bytes += n_bytes;
         if let Some(size) = self.sizes.get_mut(part.lsid) {
             size.n_events += u64::from(part.n_events);
-            size.n_bytes += part.bytes.len() as u64;
+            size.n_bytes += n_bytes as u64;
         }
         if let Some(growth) = self.growing.get_mut(part.lsid) {
             growth.add(change, now, part);
@@ -340,7 +341,7 @@ fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Opti
         let part = Part {
             lsid: &lsid,
             n_events,
-            bytes: events,
+            events: &[events],
             summary: &summary,
         };
         inbox.grow(change, now, &part);
@@ -366,19 +367,20 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
 }
 
 /// Bytes of a record that a batch takes at most.
-pub(super) fn batch_len_max(sessions: &[Addition]) -> usize {
-    let of_session = |addition: &Addition| {
-        PART_HEAD_BYTES
-            + addition.lsid.as_str().len()
-            + addition.bytes.len()
-            + addition.events.len() * ID_BYTES
-    };
-    BATCH_HEAD_BYTES + sessions.iter().map(of_session).sum::<usize>()
+pub(super) fn batch_len_max(batch: &Batch) -> usize {
+    let lsids = batch.sessions().iter().map(|s| s.lsid.as_str().len());
+    let heads = BATCH_HEAD_BYTES + PART_HEAD_BYTES * batch.sessions().len();
+    heads + lsids.sum::<usize>() + batch.n_events() * ID_BYTES + batch.n_bytes()
 }
 
 impl Part<'_> {
+    /// Bytes of its events.
+    fn n_bytes(&self) -> usize {
+        self.events.iter().map(|event| event.len()).sum()
+    }
+
     fn len(&self) -> usize {
-        PART_HEAD_BYTES + self.lsid.as_str().len() + self.bytes.len()
+        PART_HEAD_BYTES + self.lsid.as_str().len() + self.n_bytes()
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -386,8 +388,10 @@ impl Part<'_> {
         // Ids and batches have limits far below four gigabytes.
         out.extend_from_slice(&(lsid.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.n_events.to_le_bytes());
-        out.extend_from_slice(&(self.bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.n_bytes() as u32).to_le_bytes());
         out.extend_from_slice(lsid);
-        out.extend_from_slice(self.bytes);
+        self.events
+            .iter()
+            .for_each(|event| out.extend_from_slice(event));
     }
 }

@@ -45,7 +45,7 @@ impl Growth {
             change,
             now,
             n_events: u64::from(part.n_events),
-            bytes: part.bytes.to_vec(),
+            bytes: part.events.concat(),
             summary: part.summary.clone(),
         }
     }
@@ -55,7 +55,9 @@ impl Growth {
         self.change = change;
         self.now = now;
         self.n_events += u64::from(part.n_events);
-        self.bytes.extend_from_slice(part.bytes);
+        for event in part.events {
+            self.bytes.extend_from_slice(event);
+        }
         self.summary.merge(part.summary);
     }
 }

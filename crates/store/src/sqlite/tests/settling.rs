@@ -892,7 +892,7 @@ fn the_inbox_is_due_when_it_is_full_and_not_before() {
         let part = inbox::Part {
             lsid: &lsid,
             n_events: 1,
-            bytes: &vec![0; n_bytes],
+            events: &[&vec![0; n_bytes]],
             summary: &Summary::default(),
         };
         inbox.put(change, at(0), &[], &[part]);
@@ -908,7 +908,7 @@ fn what_waits_is_worth_a_thread_from_a_length_on() {
         let part = inbox::Part {
             lsid: &lsid,
             n_events: 1,
-            bytes: &vec![0; n_bytes],
+            events: &[&vec![0; n_bytes]],
             summary: &Summary::default(),
         };
         inbox.put(1, at(0), &[], &[part]);
@@ -934,7 +934,7 @@ fn the_inbox_is_due_after_a_while_or_when_the_clock_is_set_back() {
             let part = inbox::Part {
                 lsid: &lsid,
                 n_events: 1,
-                bytes: &[0],
+                events: &[&[0]],
                 summary: &Summary::default(),
             };
             let now = At::from_millis(began + millis).unwrap();

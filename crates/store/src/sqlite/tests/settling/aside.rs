@@ -375,7 +375,7 @@ async fn a_batch_that_has_no_room_waits_until_the_others_are_settled() {
             Batch::from(vec![event])
         };
         let about = room - 1_000;
-        let n_bytes = inbox::batch_len_max(&batch(about).into_sessions());
+        let n_bytes = inbox::batch_len_max(&batch(about));
         batch(about + room + n_more - n_bytes)
     };
     let too_long = filling("5", 1);
@@ -441,8 +441,10 @@ async fn events_are_known_by_the_digests_of_older_formats() {
     let add = |event: Event| sqlite.append(SENDER, vec![event].into(), at(0));
     assert_done(add(chat("1", "a")).await, (1, 0));
     sqlite.last_change().await.unwrap();
-    let old = Batch::from(vec![chat("1", "a")]).into_sessions().remove(0);
-    let old = old.old_digest(&old.events[0]).to_be_bytes();
+    let old = Batch::from(vec![chat("1", "a")]);
+    let session = &old.sessions()[0];
+    let old = old.old_digest(&session.lsid, &session.events[0]);
+    let old = old.to_be_bytes();
     // As if an older Debrief had written it; another process, as far as this one can see.
     let key = "CAST(substr(ids, 1, 12) AS BLOB)";
     let set = format!("UPDATE id_recent SET ids = CAST({key} || ?1 AS BLOB)");
