@@ -22,8 +22,9 @@ use crate::StoreError;
 use crate::queue::{Receiver, Waited};
 
 /// Bytes from which on a record is brought to disk beside the writer: to run the calls of the next one
-/// then takes about as long as the disk does.
-const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 16 << 10 };
+/// then takes about as long as the disk does. A shorter one is there before another thread is awake, has
+/// told the writer, and is asleep again.
+const BESIDE_BYTES: usize = if cfg!(test) { 256 } else { 64 << 10 };
 /// How long an entry of the access log waits for its commit when nobody calls.
 const ACCESS_FLUSH: Duration = Duration::from_secs(1);
 
