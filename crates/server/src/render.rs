@@ -81,6 +81,9 @@ struct Making {
     n_given: u64,
     n_given_max: u64,
     n_replaced: u64,
+    /// Bytes of sealed sessions that were taken in, and what was made of all sessions.
+    n_read: u64,
+    n_made: u64,
     /// Sessions whose kept bytes show old names of teams, sealed again.
     renewed: Vec<SealedBody>,
     /// Whether more was asked for than is held in memory.
@@ -163,6 +166,8 @@ impl Report {
             n_given: 0,
             n_given_max: u64::MAX,
             n_replaced: 0,
+            n_read: 0,
+            n_made: 0,
             renewed: Vec::new(),
             is_too_long: false,
             copies,
@@ -361,7 +366,12 @@ struct Pages {
 impl Scan for Pages {
     fn session(&mut self, found: Found<'_>) -> Result<Flow, StoreError> {
         let mut making = self.making.lock().map_err(|_| poisoned())?;
+        let n_bytes = making.n_bytes();
+        if let Found::Sealed { body, .. } = &found {
+            making.n_read += body.len() as u64;
+        }
         making.session(found)?;
+        making.n_made += making.n_bytes().saturating_sub(n_bytes) as u64;
         let is_full = making.chunk_bytes <= making.n_bytes() || making.is_enough();
         Ok(if is_full { Flow::Full } else { Flow::More })
     }
@@ -384,6 +394,15 @@ impl Scan for Pages {
         } else {
             Flow::More
         })
+    }
+
+    fn room(&mut self) -> u64 {
+        let Ok(making) = self.making.lock() else {
+            return u64::MAX;
+        };
+        let room = making.chunk_bytes.saturating_sub(making.n_bytes());
+        // As much is made of what follows as of what came before.
+        (room as u64).saturating_mul(making.n_read.max(1)) / making.n_made.max(1)
     }
 
     fn is_quick(&mut self) -> bool {

@@ -139,6 +139,11 @@ pub trait Scan: Send {
     /// Any of them ends the reading.
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError>;
 
+    /// About how many bytes of sealed sessions it takes in until it is full: more are not read.
+    fn room(&mut self) -> u64 {
+        u64::MAX
+    }
+
     /// Asked before a page that could be read where it is asked for, since nobody else wants anything:
     /// whether to take in what is sealed is soon done.
     fn is_quick(&mut self) -> bool {

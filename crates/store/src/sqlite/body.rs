@@ -101,21 +101,24 @@ pub(super) fn read(
 
 /// Bytes read from a file at once, where what is wanted of them lies close together.
 const WINDOW_BYTES_MAX: u64 = 256 << 10;
+/// Bytes from which on it is not worth while to read fewer, because fewer are wanted.
+const WINDOW_BYTES_MIN: u64 = if cfg!(test) { 64 } else { 16 << 10 };
 
 thread_local! {
     /// What a reader reads into. What one long session takes is given back.
     static WINDOW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `show` with the bytes of each row, in order, until it says no more. Rows whose bytes lie
-/// one behind the other are read together.
+/// Calls `show` with the bytes of each row, in order, until it says no more, which is likely after so
+/// many bytes. Rows whose bytes lie one behind the other are read together.
 pub(super) fn read_each(
     segments: &Segments,
     rows: &[Row],
+    room: u64,
     show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     WINDOW.with_borrow_mut(|window| {
-        let result = read_through(window, segments, rows, show);
+        let result = read_through(window, segments, rows, room, show);
         window.truncate(WINDOW_BYTES_MAX as usize);
         window.shrink_to(WINDOW_BYTES_MAX as usize);
         result
@@ -126,11 +129,12 @@ fn read_through(
     window: &mut Vec<u8>,
     segments: &Segments,
     rows: &[Row],
+    mut room: u64,
     mut show: impl FnMut(usize, &[u8]) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let mut idx = 0;
     while idx < rows.len() {
-        let n = n_together(&rows[idx..]);
+        let n = n_together(&rows[idx..], room.max(WINDOW_BYTES_MIN));
         let together = &rows[idx..idx + n];
         let (first, last) = (together[0].slot, together[n - 1].slot);
         let n_bytes = (last.at + last.len - first.at) as usize;
@@ -145,18 +149,22 @@ fn read_through(
                 return Ok(());
             }
             idx += 1;
+            room = room.saturating_sub(row.slot.len);
         }
     }
     Ok(())
 }
 
 /// How many of these rows, at least one, are best read at once: those that follow each other in
-/// one file, with no more bytes of others between than of their own.
-fn n_together(rows: &[Row]) -> usize {
+/// one file, with no more bytes of others between than of their own, up to so many bytes.
+fn n_together(rows: &[Row], room: u64) -> usize {
     let first = rows[0].slot;
     let (mut n, mut end, mut wanted) = (1, first.at + first.len, first.len);
     for row in &rows[1..] {
         let slot = row.slot;
+        if room <= wanted {
+            break;
+        }
         let span = (slot.at + slot.len).saturating_sub(first.at);
         wanted += slot.len;
         if slot.segment != first.segment
@@ -215,4 +223,42 @@ fn rows_in(db: &Connection, segment: i64, n_max: usize) -> rusqlite::Result<Vec<
     )?
     .query_map(params![segment, n_max as i64], Row::of)?
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_than_is_wanted() {
+        let row = |n: u64| Row {
+            place: n as i64,
+            change: 1,
+            names: 1,
+            slot: Slot {
+                segment: 1,
+                at: 100 * n,
+                len: 100,
+            },
+        };
+        let rows: Vec<Row> = (0..4).map(row).collect();
+        for (room, n) in [
+            (0, 1),
+            (100, 1),
+            (101, 2),
+            (300, 3),
+            (301, 4),
+            (u64::MAX, 4),
+        ] {
+            assert_eq!(n_together(&rows, room), n, "{room}");
+        }
+        let rows: Vec<Row> = (0..2).map(|n| row(n * 3)).collect();
+        assert_eq!(
+            n_together(&rows, u64::MAX),
+            2,
+            "as much of others as of their own is read too"
+        );
+        let rows: Vec<Row> = (0..2).map(|n| row(n * 4)).collect();
+        assert_eq!(n_together(&rows, u64::MAX), 1);
+    }
 }

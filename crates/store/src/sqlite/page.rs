@@ -117,7 +117,7 @@ pub(super) fn on_the_spot(
     }
     if let Some(row) = row {
         let shown = [row];
-        body::read_each(segments, &shown, |_, body| {
+        body::read_each(segments, &shown, u64::MAX, |_, body| {
             let flow = scan.session(Found::sealed(body, &shown[0]))?;
             Ok(flow == Flow::More)
         })?;
@@ -471,7 +471,8 @@ fn show(
         return show_live(db, segments, first, scan);
     }
     let mut flow = Flow::More;
-    body::read_each(segments, &rows, |idx, body| {
+    let room = scan.room();
+    body::read_each(segments, &rows, room, |idx, body| {
         let row = &rows[idx];
         reading.last = reading.queue.pop_front();
         shelved.pop_front();
