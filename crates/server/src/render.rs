@@ -27,6 +27,9 @@ const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this. Longer
 /// ones make fewer switches between threads, and more for a client that stalls to hold.
 const CHUNK_BYTES_MAX: usize = 384 << 10;
+/// The same for text that is inflated: as sealed bytes it is a quarter of that, and each chunk wakes a
+/// thread that inflates it.
+const CHUNK_TEXT_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
 /// Room for one session of a common length, so that a buffer does not grow step by step.
 const SESSION_BYTES_COMMON: usize = 8 << 10;
 /// Chunks made ahead of what the client has taken.
@@ -649,10 +652,14 @@ impl Making {
         } else {
             self.code();
         }
-        self.chunk_bytes = (2 * self.chunk_bytes).min(CHUNK_BYTES_MAX);
+        let n_bytes_max = match self.sealed {
+            Some(_) => CHUNK_TEXT_BYTES_MAX,
+            None => CHUNK_BYTES_MAX,
+        };
+        self.chunk_bytes = (2 * self.chunk_bytes).min(n_bytes_max);
         if let Some(plain) = &mut self.sealed {
             plain.text(&mut self.out);
-            let next = SealedChunk::new(&self.links, &self.buffers);
+            let next = plain.next();
             return Chunk::Sealed(std::mem::replace(plain, next));
         }
         let next = if is_last {

@@ -122,6 +122,15 @@ impl SealedChunk {
         }
     }
 
+    /// The chunk behind this one, with room for as much: it would grow step by step.
+    pub(super) fn next(&self) -> SealedChunk {
+        SealedChunk {
+            bytes: Vec::with_capacity(self.bytes.len() + self.bytes.len() / 8),
+            items: Vec::with_capacity(self.items.len() + self.items.len() / 8),
+            ..SealedChunk::new(&self.links, &self.buffers)
+        }
+    }
+
     /// Moves text behind what is there.
     pub(super) fn text(&mut self, text: &mut Vec<u8>) {
         if !text.is_empty() {
