@@ -251,7 +251,10 @@ impl Sqlite {
                 }),
             }
         });
-        self.turns.ask();
+        match writes {
+            Writes::Inbox { .. } => self.turns.ask_for_events(),
+            Writes::Database | Writes::Settled => self.turns.ask(),
+        }
         let call = WriteCall { writes, run };
         let queued = match self.writer.as_ref().map(|writer| writer.try_send(call)) {
             Some(Ok(())) => Ok(()),

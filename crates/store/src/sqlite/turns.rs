@@ -12,11 +12,13 @@ const TURN_PAGES: u64 = 64;
 /// What several reports leave to others after a page, about as long as it took. One report alone
 /// leaves most of it by waiting for its client; of several, one is always ready.
 const TURN_PAUSE: Duration = Duration::from_micros(500);
-/// What one report alone leaves to those who ask for single sessions, after a page: reports copy bytes
-/// so fast that they would take more than their share.
+/// What one report alone leaves to others, after a page: reports copy bytes so fast that they would take
+/// more than their share.
 const TURN_BREATH: Duration = Duration::from_micros(100);
 /// Breaths that may be due. Each single session that is asked for is worth one.
 const TURN_BREATHS_MAX: u64 = 16;
+/// Batches of events that are worth one.
+const TURN_BREATH_BATCHES: u64 = 3;
 /// Pauses that each other call is worth, and how many may be due: what few calls are worth is little,
 /// for many there is always one.
 const TURN_PAUSES: u64 = 4;
@@ -32,6 +34,8 @@ pub(super) struct Turns {
     n_pauses: AtomicU64,
     /// Breaths that one report alone takes.
     n_breaths: AtomicU64,
+    /// Batches of events so far.
+    n_batches: AtomicU64,
     /// Held by the one report that reads a page, while there are others.
     turn: Mutex<()>,
     /// Reports that want a page read.
@@ -47,6 +51,7 @@ impl Turns {
             n_busy: AtomicU64::new(0),
             n_pauses: AtomicU64::new(0),
             n_breaths: AtomicU64::new(0),
+            n_batches: AtomicU64::new(0),
             turn: Mutex::new(()),
             n_reports: AtomicUsize::new(0),
             waiting,
@@ -76,6 +81,19 @@ impl Turns {
     /// Notes that somebody wants a single session.
     pub(super) fn ask_for_one(&self) {
         self.ask();
+        self.breathe();
+    }
+
+    /// Notes that somebody adds a batch of events.
+    pub(super) fn ask_for_events(&self) {
+        self.ask();
+        let n_before = self.n_batches.fetch_add(1, Ordering::Relaxed);
+        if n_before.is_multiple_of(TURN_BREATH_BATCHES) {
+            self.breathe();
+        }
+    }
+
+    fn breathe(&self) {
         let n_breaths = self.n_breaths.load(Ordering::Relaxed) + 1;
         let n_breaths = n_breaths.min(TURN_BREATHS_MAX);
         self.n_breaths.store(n_breaths, Ordering::Relaxed);
@@ -169,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn one_report_alone_takes_a_breath_for_each_session_asked_for_up_to_a_limit() {
+    fn one_report_alone_takes_breaths_for_sessions_asked_for_and_events_up_to_a_limit() {
         let turns = turns();
         let _one = turns.report();
         let n_breaths = || turns.n_breaths.load(Ordering::Relaxed);
@@ -184,6 +202,11 @@ mod tests {
         // A call that is none of those is worth no breath.
         turns.ask();
         assert_eq!(n_breaths(), 0);
+        for n_batches in 1..=TURN_BREATH_BATCHES + 1 {
+            turns.ask_for_events();
+            let n = n_batches.div_ceil(TURN_BREATH_BATCHES);
+            assert_eq!(n_breaths(), n, "{n_batches}");
+        }
     }
 
     #[test]
