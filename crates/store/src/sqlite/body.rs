@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
 use super::segment::{self, Segments, Slot};
@@ -70,11 +70,24 @@ pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Looks up one row after the other: who asks for many finds the statement once.
+pub(super) struct Rows<'c>(CachedStatement<'c>);
+
+impl<'c> Rows<'c> {
+    pub(super) fn of(db: &'c Connection) -> rusqlite::Result<Rows<'c>> {
+        let sql = "SELECT place, change, names, segment, at, len FROM body WHERE place = ?1";
+        db.prepare_cached(sql).map(Rows)
+    }
+
+    /// The row of a session whose sealed bytes are in a file.
+    pub(super) fn get(&mut self, place: i64) -> rusqlite::Result<Option<Row>> {
+        self.0.query_row([place], Row::of).optional()
+    }
+}
+
 /// The row of a session whose sealed bytes are in a file.
 pub(super) fn row(db: &Connection, place: i64) -> rusqlite::Result<Option<Row>> {
-    db.prepare_cached("SELECT place, change, names, segment, at, len FROM body WHERE place = ?1")?
-        .query_row([place], Row::of)
-        .optional()
+    Rows::of(db)?.get(place)
 }
 
 /// Sealed bytes that are still in the database, with their change and names.

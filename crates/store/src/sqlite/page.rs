@@ -512,8 +512,9 @@ fn sealed_rows(
         }
     }
     // The others lie scattered.
+    let mut rows = body::Rows::of(db)?;
     for place in wanted {
-        match body::row(db, place)? {
+        match rows.get(place)? {
             Some(row) => found.push(row),
             None => break,
         }

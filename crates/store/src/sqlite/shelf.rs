@@ -332,9 +332,10 @@ fn entries(db: &Connection, after: Key, last: Key, n_max: usize) -> rusqlite::Re
         )?
         .collect::<Result<_, _>>()?;
     keys.retain(|key| *key <= last);
+    let mut rows = body::Rows::of(db)?;
     let entry = |key: Key| {
         // Nothing is sealed in no bytes: where they were, they would be looked for.
-        let row = body::row(db, key.2)?.filter(|row| row.slot.len != 0);
+        let row = rows.get(key.2)?.filter(|row| row.slot.len != 0);
         Ok(Entry { key, row })
     };
     keys.into_iter().map(entry).collect()
