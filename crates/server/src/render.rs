@@ -84,7 +84,7 @@ struct Making {
     n_given: u64,
     n_given_max: u64,
     n_replaced: u64,
-    /// Bytes of sealed sessions that were taken in, and what was made of all sessions.
+    /// Bytes of sealed sessions that were taken in, and what was made of them.
     n_read: u64,
     n_made: u64,
     /// Sessions whose kept bytes show old names of teams, sealed again.
@@ -369,13 +369,18 @@ struct Pages {
 impl Scan for Pages {
     fn session(&mut self, found: Found<'_>) -> Result<Flow, StoreError> {
         let mut making = self.making.lock().map_err(|_| poisoned())?;
-        let n_bytes = making.n_bytes();
-        if let Found::Sealed { body, .. } = &found {
-            making.n_read += body.len() as u64;
-        }
+        let n_before = making.n_bytes();
+        let n_read = match &found {
+            Found::Sealed { body, .. } => body.len() as u64,
+            Found::Live { .. } => 0,
+        };
         making.session(found)?;
-        making.n_made += making.n_bytes().saturating_sub(n_bytes) as u64;
-        let is_full = making.chunk_bytes <= making.n_bytes() || making.is_enough();
+        let n_bytes = making.n_bytes();
+        if 0 < n_read {
+            making.n_read += n_read;
+            making.n_made += n_bytes.saturating_sub(n_before) as u64;
+        }
+        let is_full = making.chunk_bytes <= n_bytes || making.is_enough();
         Ok(if is_full { Flow::Full } else { Flow::More })
     }
 
@@ -399,7 +404,7 @@ impl Scan for Pages {
         })
     }
 
-    fn room(&mut self) -> u64 {
+    fn room(&self) -> u64 {
         let Ok(making) = self.making.lock() else {
             return u64::MAX;
         };
@@ -659,7 +664,11 @@ impl Making {
         self.chunk_bytes = (2 * self.chunk_bytes).min(n_bytes_max);
         if let Some(plain) = &mut self.sealed {
             plain.text(&mut self.out);
-            let next = plain.next();
+            let next = if is_last {
+                SealedChunk::new(&self.links, &self.buffers)
+            } else {
+                plain.next()
+            };
             return Chunk::Sealed(std::mem::replace(plain, next));
         }
         let next = if is_last {

@@ -140,7 +140,7 @@ pub trait Scan: Send {
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError>;
 
     /// About how many bytes of sealed sessions it takes in until it is full: more are not read.
-    fn room(&mut self) -> u64 {
+    fn room(&self) -> u64 {
         u64::MAX
     }
 

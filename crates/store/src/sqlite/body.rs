@@ -115,7 +115,7 @@ pub(super) fn read(
 /// Bytes read from a file at once, where what is wanted of them lies close together.
 const WINDOW_BYTES_MAX: u64 = 256 << 10;
 /// Bytes from which on it is not worth while to read fewer, because fewer are wanted.
-const WINDOW_BYTES_MIN: u64 = if cfg!(test) { 64 } else { 16 << 10 };
+pub(super) const WINDOW_BYTES_MIN: u64 = if cfg!(test) { 64 } else { 16 << 10 };
 
 thread_local! {
     /// What a reader reads into. What one long session takes is given back.

@@ -45,6 +45,11 @@ fn what_was_acknowledged_is_there_after_opening_again() {
     );
 }
 
+/// Another connection to the archive's database.
+fn db(directory: &Path) -> Connection {
+    Connection::open(directory.join(open::FILE)).unwrap()
+}
+
 fn refusal(directory: &Path) -> String {
     Store::open(directory)
         .err()

@@ -1,4 +1,4 @@
-//! Pages of reports that are read where they are asked for.
+//! Pages of reports: where they are read, and how much for each.
 
 use std::sync::{Arc, Mutex};
 
@@ -121,4 +121,49 @@ async fn a_page_that_panics_where_it_is_read_ends_alone() {
         assert!(matches!(read, Err(StoreError::Refused { .. })));
     }
     assert!(shown(&store, true).await[0].1);
+}
+
+/// A scan that wants one session, and so many bytes as far as it knows.
+struct Roomy(u64);
+
+impl Scan for Roomy {
+    fn session(&mut self, _: Found<'_>) -> Result<Flow, StoreError> {
+        Ok(Flow::Full)
+    }
+
+    fn page_over(&mut self, _: &Reading) -> Result<Flow, StoreError> {
+        Ok(Flow::Full)
+    }
+
+    fn room(&self) -> u64 {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn a_page_reads_no_more_than_its_scan_has_room_for() {
+    let few = body::WINDOW_BYTES_MIN;
+    for (len, room, reads_more) in [
+        (100, 100, false),
+        (100, 101, true),
+        // It is not worth while to read fewer.
+        (few, 0, false),
+        (few - 1, 0, true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = archive(directory.path(), &[Some(len); 3]).await;
+        let sql = "SELECT segment, at + len FROM body ORDER BY place LIMIT 1";
+        let (segment, end): (i64, i64) = db(directory.path())
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        // Whoever reads on meets the end of the file.
+        let path = directory.path().join(format!("segments/{segment:08}"));
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_len(end as u64).unwrap();
+        let reading = Reading::new(started(), Members::default());
+        let read = store.pages(reading, Box::new(Roomy(room))).await;
+        let has_read_more = matches!(read, Err(StoreError::Corrupt { .. }));
+        assert_eq!(has_read_more, reads_more, "{len} {room}");
+        assert_eq!(read.is_ok(), !reads_more);
+    }
 }

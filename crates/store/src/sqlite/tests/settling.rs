@@ -23,10 +23,6 @@ fn chat(id: &str, lsid: &str) -> Event {
     event(id, lsid, 1, EventType::ChatMessage)
 }
 
-fn db(directory: &Path) -> Connection {
-    Connection::open(directory.join(open::FILE)).unwrap()
-}
-
 /// A call that keeps the writer in its transaction until the sender says something: what is asked
 /// for meanwhile shares its commit.
 fn gate(sqlite: &Sqlite) -> (Sender<()>, Answer<'_, ()>) {
