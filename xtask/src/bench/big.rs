@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, ensure};
 
 use super::load::Coding;
-use super::rows::{MEGABYTE, fresh_and_idle, peak_megabytes};
+use super::rows::{self, MEGABYTE, fresh_and_idle, peak_megabytes};
 use super::stand::{Stand, folder_bytes, free_bytes, say};
 
 const YEAR_SECS: u64 = 365 * 86_400;
@@ -27,8 +27,9 @@ pub(super) struct Extra {
 
 type Measure = fn(&mut Stand) -> anyhow::Result<Extra>;
 
-const MEASURES: [Measure; 6] = [
+const MEASURES: [Measure; 7] = [
     cold_start,
+    cold_lookups,
     |stand| {
         year(
             stand,
@@ -78,6 +79,18 @@ fn cold_start(stand: &mut Stand) -> anyhow::Result<Extra> {
         name: "from the command to the first session answered, with a token asked for",
         unit: "s",
         values: Ok(values),
+    })
+}
+
+/// The row `lookup` has the archive in memory, as far as there is room.
+fn cold_lookups(stand: &mut Stand) -> anyhow::Result<Extra> {
+    let values: anyhow::Result<Vec<f64>> = (0..stand.scale.n_repeats)
+        .map(|_| rows::cold_lookups(stand))
+        .collect();
+    Ok(Extra {
+        name: "lookups, 16 connections, nothing of the archive in memory at first",
+        unit: "lookups/s",
+        values: Ok(values?),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The test stand: an archive filled by the demo, Debrief and nginx serving the same bytes.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::RangeInclusive;
@@ -433,6 +434,40 @@ pub(super) fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
         };
     }
     Ok(n_bytes)
+}
+
+/// Whether the kernel has the files of an archive in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// As far as it has room for them.
+    Warm,
+    Cold,
+}
+
+/// Reads all files of a folder once, or has the kernel forget what it holds of them, which takes those
+/// that nobody has open.
+pub(super) fn into_memory(folder: &Path, memory: Memory) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            into_memory(&path, memory)?;
+            continue;
+        }
+        let mut of = OsString::from("if=");
+        of.push(&path);
+        let mut dd = Command::new("dd");
+        dd.args([of, "of=/dev/null".into(), "status=none".into()]);
+        match memory {
+            Memory::Warm => dd.arg("bs=1M"),
+            Memory::Cold => dd.args(["iflag=nocache", "count=0"]),
+        };
+        ensure!(
+            dd.status()?.success(),
+            "`dd` could not read {}",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Tells how far the run is; results go to standard output, this does not.
