@@ -321,7 +321,7 @@ impl Sqlite {
         let files = Arc::clone(&self.files);
         self.read(move |db| {
             loop {
-                reading = page::page(db, &files, reading, &mut *scan, Shows::All)?;
+                page::page(db, &files, &mut reading, &mut *scan, Shows::All)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -356,7 +356,14 @@ impl Sqlite {
         // Who panics in here ends alone, as on a thread of its own.
         let read = catch_unwind(AssertUnwindSafe(|| {
             loop {
-                reading = page::page(&db, &self.files, reading, &mut *scan, Shows::Quick)?;
+                let last = reading.last;
+                let read = page::page(&db, &self.files, &mut reading, &mut *scan, Shows::Quick);
+                if read.is_err() && reading.last == last {
+                    // Whatever failed, such as a wait for somebody else, is a reader's to meet again.
+                    reading.wants_reader = true;
+                    return Ok((reading, Some(scan)));
+                }
+                read?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -379,7 +386,7 @@ impl Sqlite {
             let _at_work = turns.report();
             loop {
                 let turn = turns.take();
-                reading = page::page(db, &files, reading, &mut *scan, Shows::All)?;
+                page::page(db, &files, &mut reading, &mut *scan, Shows::All)?;
                 if !reading.has_begun() {
                     return Ok((reading, Some(scan)));
                 }
@@ -470,7 +477,7 @@ impl Backend for Sqlite {
                     self.scan_pages(reading, scan).await?
                 };
                 match goes_on {
-                    Some(waits) if !read.has_begun() => {
+                    Some(waits) if !read.has_begun() && !read.wants_reader => {
                         self.settle().await?;
                         (reading, scan) = (read, waits);
                         reading.is_settled = true;

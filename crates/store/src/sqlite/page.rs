@@ -21,10 +21,10 @@ use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, Sto
 pub(super) fn page(
     db: &Connection,
     files: &Files,
-    mut reading: Reading,
+    reading: &mut Reading,
     scan: &mut dyn Scan,
     shows: Shows,
-) -> Result<Reading, StoreError> {
+) -> Result<(), StoreError> {
     reading.wants_reader = false;
     // Asked before the transaction is opened.
     let seen = match reading.has_begun() {
@@ -44,10 +44,10 @@ pub(super) fn page(
         // An earlier moment waits for nothing that came after it.
         let is_earlier = reading.bound.is_some_and(|bound| bound <= change);
         if seen.lacks(era) && !reading.is_settled && !is_earlier {
-            return Ok(reading);
+            return Ok(());
         }
         reading.bound.get_or_insert(change);
-        reading.stage = begin(db, &reading).map_err(refused_or_corrupt)?;
+        reading.stage = begin(db, reading).map_err(refused_or_corrupt)?;
     }
     let Some(bound) = reading.bound else {
         return Err(StoreError::refused("the reading has no moment"));
@@ -56,13 +56,13 @@ pub(super) fn page(
     let mut shelved = Shelved::new();
     while 0 < n_left {
         if reading.queue.is_empty() {
-            shelved = fill(db, &mut reading, bound).map_err(refused_or_corrupt)?;
+            shelved = fill(db, reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
             || show(
                 db,
                 segments,
-                &mut reading,
+                reading,
                 &mut shelved,
                 (scan, shows),
                 &mut n_left,
@@ -72,10 +72,9 @@ pub(super) fn page(
         }
     }
     if !shelved.is_empty() {
-        put_back(&mut reading);
+        put_back(reading);
     }
-    transaction.commit().map_err(refused_or_corrupt)?;
-    Ok(reading)
+    transaction.commit().map_err(refused_or_corrupt)
 }
 
 /// The last commit in the database, and its era.

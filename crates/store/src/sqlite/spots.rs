@@ -50,14 +50,20 @@ impl Spots {
     ) -> Result<Spots, StoreError> {
         let open = || {
             let db = open::open_reader(directory)?;
-            // Nobody waits here, and single sessions are asked for again and again.
+            // Nobody waits here.
             db.busy_timeout(Duration::ZERO)
-                .and_then(|()| db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB))
+                .map_err(refused_or_corrupt)?;
+            Ok(db)
+        };
+        let spot = || {
+            let db = open()?;
+            // Single sessions are asked for again and again.
+            db.pragma_update(None, "cache_size", -SPOT_CACHE_KIB)
                 .map_err(refused_or_corrupt)?;
             Ok(Spot { db, sight: None })
         };
-        let spots = std::iter::repeat_with(open).take(SPOTS);
-        let scanners = std::iter::repeat_with(|| open::open_reader(directory)).take(SPOTS);
+        let spots = std::iter::repeat_with(spot).take(SPOTS);
+        let scanners = std::iter::repeat_with(open).take(SPOTS);
         Ok(Spots {
             idle: Mutex::new(spots.collect::<Result<_, _>>()?),
             scanners: Mutex::new(scanners.collect::<Result<_, _>>()?),

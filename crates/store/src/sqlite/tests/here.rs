@@ -123,6 +123,24 @@ async fn a_page_that_panics_where_it_is_read_ends_alone() {
     assert!(shown(&store, true).await[0].1);
 }
 
+#[tokio::test]
+async fn a_page_that_fails_where_it_is_asked_for_is_read_by_a_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    archive(directory.path(), &[Some(9); 3]).await;
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    while sqlite.spots.scanner().is_some() {}
+    // Nothing can be read with it, as where another process holds the archive.
+    let broken = rusqlite::Connection::open_in_memory().unwrap();
+    sqlite.spots.give_back(broken);
+    let store = Store {
+        backend: Arc::new(sqlite),
+    };
+    let expected = ["s0", "s1", "s2"].map(|name| (name.to_owned(), false));
+    for _ in 0..2 {
+        assert_eq!(shown(&store, true).await, expected);
+    }
+}
+
 /// A scan that wants one session, and so many bytes as far as it knows.
 struct Roomy(u64);
 
