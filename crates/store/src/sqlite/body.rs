@@ -42,7 +42,7 @@ pub(super) fn put(
     bytes: &[u8],
 ) -> rusqlite::Result<()> {
     let db = writer.db;
-    drop(db, place)?;
+    forget(db, place)?;
     shelf::empty_at(db, place)?;
     let slot = writer.known.sealed.put(db, bytes)?;
     db.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
@@ -59,15 +59,23 @@ pub(super) fn put(
 
 /// Forgets the sealed bytes of a session, if it has any.
 pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
-    if let Some(row) = row(db, place)? {
+    if forget(db, place)? {
         shelf::empty_at(db, place)?;
+    }
+    Ok(())
+}
+
+/// Forgets them, and says whether a shelf may still have their row.
+fn forget(db: &Connection, place: i64) -> rusqlite::Result<bool> {
+    let row = row(db, place)?;
+    if let Some(row) = row {
         segment::forget(db, row.slot)?;
         db.prepare_cached("DELETE FROM body WHERE place = ?1")?
             .execute([place])?;
     }
     db.prepare_cached("DELETE FROM body_inline WHERE place = ?1")?
         .execute([place])?;
-    Ok(())
+    Ok(row.is_some())
 }
 
 /// Looks up one row after the other: who asks for many finds the statement once.
