@@ -1,7 +1,7 @@
 //! A report on its way from the archive to whoever asked: pages in, chunks of bytes out.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use debrief_domain::{
     At, Change, Directory, Event, Filter, Lsid, Moment, Recording, Selection, Which, fold,
@@ -19,8 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::app::{App, Names};
 use chunk::SealedChunk;
 pub(crate) use chunk::{Buffers, Chunk};
+use here::{Here, Others};
 
 mod chunk;
+mod here;
 
 /// Bytes after which the first chunk is sent, so that it does not wait for many sessions.
 const CHUNK_BYTES_FIRST: usize = 32 << 10;
@@ -36,10 +38,6 @@ const SESSION_BYTES_COMMON: usize = 8 << 10;
 const CHUNKS_AHEAD: usize = 2;
 /// Room for chunks that is waited for before more are made.
 const CHUNKS_WAITED: usize = 2;
-/// How long a quick page may take, such as when its bytes have to come from the disk.
-const QUICK_MAX: Duration = Duration::from_millis(10);
-/// How often pages are left to a reader after one that took longer, or had something to make.
-const SLOW_PAGES: u32 = 64;
 
 /// A report being made.
 pub(crate) struct Report {
@@ -91,12 +89,9 @@ struct Making {
     renewed: Vec<SealedBody>,
     /// Whether more was asked for than is held in memory.
     is_too_long: bool,
-    /// Whether sealed sessions are given as they are kept.
-    copies: bool,
     /// Held by the program, and by each report that is being made.
     at_work: Arc<()>,
-    /// How often more pages are left to a reader.
-    n_slow: u32,
+    here: Here,
 }
 
 impl Report {
@@ -173,9 +168,8 @@ impl Report {
             n_made: 0,
             renewed: Vec::new(),
             is_too_long: false,
-            copies,
             at_work: app.at_work(),
-            n_slow: 0,
+            here: Here::new(copies),
         };
         Ok(Report {
             store: store.clone(),
@@ -386,13 +380,9 @@ impl Scan for Pages {
 
     fn page_over(&mut self, reading: &Reading) -> Result<Flow, StoreError> {
         let mut making = self.making.lock().map_err(|_| poisoned())?;
-        let is_slow = self
-            .began
-            .take()
-            .is_some_and(|began| QUICK_MAX < began.elapsed());
-        if is_slow || !making.renewed.is_empty() {
-            making.n_slow = SLOW_PAGES;
-        }
+        let took = self.began.take().map(|began| began.elapsed());
+        let has_made = !making.renewed.is_empty();
+        making.here.note(took, has_made);
         let is_over = reading.is_done() || making.is_enough();
         let chunk = making.take_chunk(is_over);
         let is_taken = chunk.is_empty() || self.chunks.try_send(chunk).is_ok();
@@ -417,11 +407,11 @@ impl Scan for Pages {
         let Ok(mut making) = self.making.lock() else {
             return false;
         };
-        // One alone is made by one thread while another one sends it. Of several, each is best left to
-        // the processor that sends it.
-        let is_alone = Arc::strong_count(&making.at_work) <= 2;
-        let is_quick = making.copies && making.n_slow == 0 && !is_alone;
-        making.n_slow = making.n_slow.saturating_sub(1);
+        let others = match Arc::strong_count(&making.at_work) {
+            0..=2 => Others::None,
+            _ => Others::Some,
+        };
+        let is_quick = making.here.is_next(others);
         self.began = is_quick.then(Instant::now);
         is_quick
     }
