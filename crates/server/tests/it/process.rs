@@ -1001,6 +1001,51 @@ fn each_of_several_reports_at_once_is_whole() {
     });
 }
 
+/// The lengths of the chunks (RFC 9112 §7.1) of an answer.
+fn chunk_lens(answer: &[u8]) -> Vec<usize> {
+    let until = |bytes: &[u8], end: &[u8]| {
+        let at = bytes.windows(end.len()).position(|window| window == end);
+        at.expect("an end of a line")
+    };
+    let mut rest = &answer[until(answer, b"\r\n\r\n") + 4..];
+    let mut lens = Vec::new();
+    loop {
+        let at = until(rest, b"\r\n");
+        let len = std::str::from_utf8(&rest[..at]).unwrap();
+        match usize::from_str_radix(len, 16).unwrap() {
+            0 => return lens,
+            len => {
+                lens.push(len);
+                rest = &rest[at + 2 + len + 2..];
+            }
+        }
+    }
+}
+
+#[test]
+fn pieces_of_an_answer_are_each_twice_as_long_as_the_one_before_up_to_a_limit() {
+    /// A piece ends behind the session that fills it, and links are not counted.
+    const MORE_MAX: usize = 128 << 10;
+    let directory = demo();
+    let server = Server::start(directory.path());
+    let token = server.token();
+    for (coding, len_max) in [("gzip", 384 << 10), ("identity", 768 << 10)] {
+        let mut socket = server.begin_coded(&token, "start_time=0&duration=0", coding);
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        let mut lens = chunk_lens(&answer);
+        lens.pop().expect("the last one, which is shorter");
+        assert!(5 < lens.len(), "{coding}: {lens:?}");
+        let mut least = 32 << 10;
+        for len in &lens {
+            let most = least + MORE_MAX;
+            assert!((least..most).contains(len), "{coding}: {lens:?}");
+            least = (2 * least).min(len_max);
+        }
+        assert_eq!(least, len_max);
+    }
+}
+
 #[test]
 fn a_client_that_stops_reading_is_cut_off_and_holds_neither_a_place_nor_a_snapshot() {
     let directory = demo();

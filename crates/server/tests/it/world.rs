@@ -704,6 +704,16 @@ impl Server {
 
     /// A connection that has asked for a report and read nothing of the answer.
     pub(crate) fn begin(&self, token: &str, query: &str) -> std::net::TcpStream {
+        self.begin_coded(token, query, "identity")
+    }
+
+    /// The same, for a client that takes this coding.
+    pub(crate) fn begin_coded(
+        &self,
+        token: &str,
+        query: &str,
+        coding: &str,
+    ) -> std::net::TcpStream {
         let mut socket = std::net::TcpStream::connect(&self.address).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -711,7 +721,7 @@ impl Server {
         let path = report_path(query);
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
-             Connection: close\r\n\r\n"
+             Accept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
         );
         socket.write_all(request.as_bytes()).unwrap();
         socket
