@@ -77,6 +77,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         true => Archive::Kept,
         false => Archive::Fresh,
     };
+    // Whoever works on while this runs changes it.
+    let commit = results::commit(workspace)?;
     let mut stand = Stand::build(workspace, scale, options.binary.as_deref(), archive)?;
     let chosen: Vec<&'static Row> = match options.only {
         Some(row) => vec![row],
@@ -106,6 +108,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let results = Results {
         n_sessions: scale.n_sessions,
         n_repeats: scale.n_repeats,
+        commit,
         range,
         rows,
         extras,

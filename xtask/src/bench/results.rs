@@ -96,6 +96,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) struct Results {
     pub(super) n_sessions: u32,
     pub(super) n_repeats: u32,
+    /// What was built.
+    pub(super) commit: String,
     /// What part of the archive the rows ask for, where it is not all of it.
     pub(super) range: Option<String>,
     pub(super) rows: Vec<(&'static Row, Measured)>,
@@ -184,7 +186,7 @@ impl Results {
         let folder = workspace.join("bench");
         let document = Document {
             machine: machine()?,
-            commit: commit(workspace)?,
+            commit: self.commit.clone(),
             rows: self.rows.iter().map(|(row, got)| json(row, got)).collect(),
             extras: self.extras.iter().map(extra_json).collect(),
         };
