@@ -6,6 +6,7 @@
 //! for those of `Spots`, which end soon after the next commit. Other processes may use the same file;
 //! nothing that matters is cached beside it.
 
+mod accesses;
 mod account;
 mod append;
 mod aside;
@@ -36,7 +37,6 @@ mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -51,6 +51,7 @@ use crate::{
     Examined, Flow, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence,
     Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
+use accesses::Accesses;
 use error::refused_or_corrupt;
 use page::Shows;
 use segment::Segments;
@@ -66,8 +67,6 @@ const READ_QUEUE_MAX: usize = 65_536;
 const READERS: usize = 2;
 /// Threads that read reports over time.
 const SCANNERS: usize = 2;
-/// Entries of the access log that may wait.
-const ACCESS_PENDING_MAX: usize = 100_000;
 /// How long a commit waits for another process.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
@@ -89,39 +88,6 @@ pub(crate) struct Sqlite {
 struct Files {
     segments: Arc<Segments>,
     journal: journal::Front,
-}
-
-/// Entries of the access log that wait for a commit.
-#[derive(Default)]
-struct Accesses {
-    pending: Mutex<Pending>,
-    any: AtomicBool,
-}
-
-#[derive(Default)]
-struct Pending {
-    entries: Vec<AccessEntry>,
-    /// Of these, how many the open transaction has written.
-    n_written: usize,
-}
-
-impl Accesses {
-    /// After a commit: what it wrote waits no longer.
-    fn forget_written(&self) {
-        if let Ok(mut pending) = self.pending.lock() {
-            let n_written = std::mem::take(&mut pending.n_written);
-            pending.entries.drain(..n_written);
-            self.any
-                .store(!pending.entries.is_empty(), Ordering::Relaxed);
-        }
-    }
-
-    /// After a failed commit: everything waits on.
-    fn keep(&self) {
-        if let Ok(mut pending) = self.pending.lock() {
-            pending.n_written = 0;
-        }
-    }
 }
 
 /// The directory as it was last read: read again only when its version is another.
@@ -718,19 +684,11 @@ impl Backend for Sqlite {
     }
 
     fn log_access(&self, entry: AccessEntry) {
-        let Ok(mut pending) = self.accesses.pending.lock() else {
-            return;
-        };
-        if ACCESS_PENDING_MAX <= pending.entries.len() {
-            tracing::error!("more than {ACCESS_PENDING_MAX} entries of the access log are waiting");
-            return;
-        }
-        pending.entries.push(entry);
-        self.accesses.any.store(true, Ordering::Relaxed);
+        self.accesses.add(entry);
     }
 
     fn accesses(&self, before: u64, n_max: usize) -> Answer<'_, Vec<(u64, AccessEntry)>> {
-        self.read(move |db| upkeep::accesses(db, before, n_max))
+        self.read(move |db| accesses::read(db, before, n_max))
     }
 }
 

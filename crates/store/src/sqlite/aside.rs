@@ -13,12 +13,13 @@ use std::thread::{self, JoinHandle};
 use debrief_domain::Lsid;
 use rusqlite::Connection;
 
+use super::accesses::Accesses;
 use super::error::GroupError;
 use super::ids::Outgoing;
 use super::journal::Era;
 use super::settle::{Growth, Settling, settle_all};
 use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
-use super::{Accesses, grants, pick, upkeep};
+use super::{grants, pick, upkeep};
 use crate::queue;
 
 /// What is to be settled, and what the writer needs no more until it is.
@@ -157,7 +158,7 @@ impl Job {
         };
         settle_all(&mut settling, &self.growing).map_err(work)?;
         self.growing = Vec::new();
-        upkeep::write_accesses(db, accesses).map_err(work)?;
+        accesses.write(db).map_err(work)?;
         self.ids.write(db, self.change).map_err(work)?;
         for (name, value) in [
             ("change", self.change),

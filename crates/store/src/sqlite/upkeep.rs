@@ -1,7 +1,6 @@
-//! Sealing, lapsing, forgetting; the directory, counters and the access log.
+//! Sealing, lapsing, forgetting; the directory and counters.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use debrief_domain::{At, Directory, Lsid};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,9 +9,9 @@ use super::error::{corrupt, refused_or_corrupt};
 use super::events::{Pack, events_of, put_pack};
 use super::row::HEARD_MILLIS;
 use super::segment::Segments;
-use super::{Accesses, Verdict, Writer, body, recording};
+use super::{Verdict, Writer, body, recording};
 use crate::codec;
-use crate::{AccessEntry, Material, SealedBody, StoreError, Unsealed};
+use crate::{Material, SealedBody, StoreError, Unsealed};
 
 /// The value of a counter.
 pub(super) fn counter(db: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -284,56 +283,4 @@ pub(super) fn put_directory(
     };
     put().map_err(refused_or_corrupt)?;
     Ok((Verdict::Keep, Some(version as u64)))
-}
-
-/// Writes the entries of the access log that wait.
-pub(super) fn write_accesses(db: &Connection, accesses: &Accesses) -> rusqlite::Result<()> {
-    if !accesses.any.load(Ordering::Relaxed) {
-        return Ok(());
-    }
-    let Ok(mut pending) = accesses.pending.lock() else {
-        return Ok(());
-    };
-    pending.n_written = pending.entries.len();
-    let mut insert = db.prepare_cached(
-        "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for entry in &pending.entries {
-        insert.execute(params![
-            entry.at.millis(),
-            entry.who,
-            entry.action,
-            entry.detail,
-            entry.outcome
-        ])?;
-    }
-    Ok(())
-}
-
-/// Entries of the access log below a number, newest first.
-pub(super) fn accesses(
-    db: &Connection,
-    before: u64,
-    n_max: usize,
-) -> Result<Vec<(u64, AccessEntry)>, StoreError> {
-    let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let read = || -> rusqlite::Result<Vec<(u64, AccessEntry)>> {
-        let mut statement = db.prepare_cached(
-            "SELECT id, at, who, action, detail, outcome FROM access_log WHERE id < ?1 \
-             ORDER BY id DESC LIMIT ?2",
-        )?;
-        let rows = statement.query_map(params![before, n_max as i64], |row| {
-            let id: i64 = row.get(0)?;
-            let entry = AccessEntry {
-                at: At::from_millis(row.get(1)?).unwrap_or(At::MIN),
-                who: row.get(2)?,
-                action: row.get(3)?,
-                detail: row.get(4)?,
-                outcome: row.get(5)?,
-            };
-            Ok((id as u64, entry))
-        })?;
-        rows.collect()
-    };
-    read().map_err(refused_or_corrupt)
 }

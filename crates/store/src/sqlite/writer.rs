@@ -6,18 +6,18 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::accesses::Accesses;
 use super::aside::{Aside, Job};
 use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::gathering::Gathering;
 use super::journal::{Era, HEAD_BYTES, Journal};
 use super::segment::{Kind, Segments, Tail};
 use super::spots::Spots;
-use super::{Accesses, grants, ids, inbox, pick, upkeep};
+use super::{grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
 use crate::queue::{Receiver, Waited};
 
@@ -263,7 +263,7 @@ impl WriterThread {
     }
 
     fn anything_waits(&self) -> bool {
-        self.bystanders.accesses.any.load(Ordering::Relaxed) || !self.known.inbox.is_empty()
+        self.bystanders.accesses.any() || !self.known.inbox.is_empty()
     }
 
     /// Writes what nobody waits for.
@@ -496,8 +496,7 @@ impl WriterThread {
             next = gathering.next_of(held, acknowledgements.len(), n_bytes);
         }
         let Known { inbox, journal, .. } = &mut *writer.known;
-        let accesses_wait =
-            inbox.is_empty() && self.bystanders.accesses.any.load(Ordering::Relaxed);
+        let accesses_wait = inbox.is_empty() && self.bystanders.accesses.any();
         // Much is settled beside the writer.
         let is_time = inbox.is_due(journal) && !inbox.is_much() || !inbox.has_room(journal);
         if is_time || is_idle || writer.takes_in || writer.renews {
@@ -510,7 +509,7 @@ impl WriterThread {
             return Ok(synced);
         }
         let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
-        upkeep::write_accesses(db, &self.bystanders.accesses).map_err(work)?;
+        self.bystanders.accesses.write(db).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         writer.known.journal.wait().map_err(work)?;
         run(db, "COMMIT").map_err(in_commit)?;

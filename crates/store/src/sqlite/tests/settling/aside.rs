@@ -1,5 +1,6 @@
 //! Settling beside the writer: what comes meanwhile, and what is left when it ends half-way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;

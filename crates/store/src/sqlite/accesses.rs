@@ -1,0 +1,220 @@
+//! The access log: entries wait in memory for the next commit, and are read from their table.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use debrief_domain::At;
+use rusqlite::{Connection, params};
+
+use super::error::refused_or_corrupt;
+use crate::{AccessEntry, StoreError};
+
+/// Entries that may wait.
+const ACCESS_PENDING_MAX: usize = if cfg!(test) { 4 } else { 100_000 };
+
+/// Entries that wait for a commit.
+#[derive(Default)]
+pub(super) struct Accesses {
+    pending: Mutex<Pending>,
+    /// Those that the open transaction has written. Only who writes asks for it: whoever adds an entry
+    /// does not wait until thousands are in the table.
+    written: Mutex<Vec<AccessEntry>>,
+    any: AtomicBool,
+}
+
+#[derive(Default)]
+struct Pending {
+    entries: Vec<AccessEntry>,
+    /// How many others the open transaction has written.
+    n_written: usize,
+    /// How many found no room.
+    n_lost: usize,
+}
+
+impl Accesses {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Vec<AccessEntry>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any entry waits.
+    pub(super) fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Lets an entry wait.
+    pub(super) fn add(&self, entry: AccessEntry) {
+        let mut pending = self.pending();
+        if ACCESS_PENDING_MAX <= pending.entries.len() + pending.n_written {
+            pending.n_lost += 1;
+            return;
+        }
+        pending.entries.push(entry);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes what waits with the open transaction.
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        if !self.any() {
+            return Ok(());
+        }
+        let mut written = self.written();
+        let n_before = written.len();
+        let (entries, n_lost) = {
+            let mut pending = self.pending();
+            pending.n_written += pending.entries.len();
+            let entries = std::mem::take(&mut pending.entries);
+            (entries, std::mem::take(&mut pending.n_lost))
+        };
+        written.extend(entries);
+        if 0 < n_lost {
+            tracing::error!(
+                "{n_lost} entries of the access log are lost: {ACCESS_PENDING_MAX} were waiting"
+            );
+        }
+        let mut insert = db.prepare_cached(
+            "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        for entry in &written[n_before..] {
+            insert.execute(params![
+                entry.at.millis(),
+                entry.who,
+                entry.action,
+                entry.detail,
+                entry.outcome
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// After a commit: what it wrote waits no longer.
+    pub(super) fn forget_written(&self) {
+        // Freed when nobody waits any more.
+        let _written = std::mem::take(&mut *self.written());
+        let mut pending = self.pending();
+        pending.n_written = 0;
+        self.any
+            .store(!pending.entries.is_empty(), Ordering::Relaxed);
+    }
+
+    /// After a failed commit: everything waits on.
+    pub(super) fn keep(&self) {
+        let mut written = self.written();
+        let mut pending = self.pending();
+        written.append(&mut pending.entries);
+        pending.entries = std::mem::take(&mut *written);
+        pending.n_written = 0;
+    }
+}
+
+/// Entries below a number, newest first.
+pub(super) fn read(
+    db: &Connection,
+    before: u64,
+    n_max: usize,
+) -> Result<Vec<(u64, AccessEntry)>, StoreError> {
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    let read = || -> rusqlite::Result<Vec<(u64, AccessEntry)>> {
+        let mut statement = db.prepare_cached(
+            "SELECT id, at, who, action, detail, outcome FROM access_log WHERE id < ?1 \
+             ORDER BY id DESC LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![before, n_max as i64], |row| {
+            let id: i64 = row.get(0)?;
+            let entry = AccessEntry {
+                at: At::from_millis(row.get(1)?).unwrap_or(At::MIN),
+                who: row.get(2)?,
+                action: row.get(3)?,
+                detail: row.get(4)?,
+                outcome: row.get(5)?,
+            };
+            Ok((id as u64, entry))
+        })?;
+        rows.collect()
+    };
+    read().map_err(refused_or_corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(n: usize) -> AccessEntry {
+        AccessEntry {
+            at: At::MIN,
+            who: "tool".into(),
+            action: "report".into(),
+            detail: n.to_string(),
+            outcome: String::new(),
+        }
+    }
+
+    fn archive() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("schema.sql")).unwrap();
+        db
+    }
+
+    fn details(db: &Connection) -> Vec<String> {
+        let mut read = read(db, u64::MAX, usize::MAX >> 1).unwrap();
+        read.reverse();
+        read.into_iter().map(|(_, entry)| entry.detail).collect()
+    }
+
+    #[test]
+    fn entries_that_come_while_others_are_written_wait_for_the_next_commit() {
+        let (db, accesses) = (archive(), Accesses::default());
+        accesses.add(entry(0));
+        accesses.write(&db).unwrap();
+        // Before the commit, too, nobody waits.
+        accesses.add(entry(1));
+        accesses.forget_written();
+        assert_eq!(details(&db), ["0"]);
+        assert!(accesses.any());
+        accesses.write(&db).unwrap();
+        accesses.forget_written();
+        assert_eq!(details(&db), ["0", "1"]);
+        assert!(!accesses.any());
+    }
+
+    #[test]
+    fn a_commit_that_fails_loses_none_and_keeps_their_order() {
+        let (db, accesses) = (archive(), Accesses::default());
+        accesses.add(entry(0));
+        for n in 1..3 {
+            db.execute_batch("BEGIN").unwrap();
+            accesses.write(&db).unwrap();
+            accesses.add(entry(n));
+            db.execute_batch("ROLLBACK").unwrap();
+            accesses.keep();
+        }
+        assert!(accesses.any());
+        accesses.write(&db).unwrap();
+        accesses.forget_written();
+        assert_eq!(details(&db), ["0", "1", "2"]);
+    }
+
+    #[test]
+    fn so_many_wait_and_no_more_those_that_are_being_written_among_them() {
+        let (db, accesses) = (archive(), Accesses::default());
+        (0..=ACCESS_PENDING_MAX).for_each(|n| accesses.add(entry(n)));
+        assert_eq!(accesses.pending().n_lost, 1);
+        db.execute_batch("BEGIN").unwrap();
+        accesses.write(&db).unwrap();
+        accesses.add(entry(ACCESS_PENDING_MAX));
+        assert_eq!(accesses.pending().n_lost, 1);
+        db.execute_batch("ROLLBACK").unwrap();
+        accesses.keep();
+        accesses.add(entry(ACCESS_PENDING_MAX));
+        accesses.write(&db).unwrap();
+        accesses.forget_written();
+        let expected: Vec<String> = (0..ACCESS_PENDING_MAX).map(|n| n.to_string()).collect();
+        assert_eq!(details(&db), expected);
+        accesses.add(entry(ACCESS_PENDING_MAX));
+        assert_eq!(accesses.pending().n_lost, 0);
+        assert!(accesses.any());
+    }
+}
