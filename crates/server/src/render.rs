@@ -29,6 +29,9 @@ const CHUNK_BYTES_FIRST: usize = 32 << 10;
 /// Bytes after which a later chunk is sent; each is twice as long as the one before up to this. Longer
 /// ones make fewer switches between threads, and more for a client that stalls to hold.
 const CHUNK_BYTES_MAX: usize = 384 << 10;
+/// The same for a filter, whose sessions lie scattered: to find them takes longer than to send them, and
+/// while the last of them are sent nothing is read.
+const CHUNK_BYTES_FILTER_MAX: usize = 192 << 10;
 /// The same for text that is inflated: as sealed bytes it is a quarter of that, and each chunk wakes a
 /// thread that inflates it.
 const CHUNK_TEXT_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
@@ -73,6 +76,7 @@ struct Making {
     out: Vec<u8>,
     buffers: Buffers,
     chunk_bytes: usize,
+    chunk_bytes_max: usize,
     links: Arc<Signer>,
     directory: Arc<Directory>,
     version: u64,
@@ -156,6 +160,13 @@ impl Report {
             out,
             buffers,
             chunk_bytes: CHUNK_BYTES_FIRST,
+            chunk_bytes_max: if is_plain {
+                CHUNK_TEXT_BYTES_MAX
+            } else if query.selection.filter == Filter::All {
+                CHUNK_BYTES_MAX
+            } else {
+                CHUNK_BYTES_FILTER_MAX
+            },
             links,
             directory: Arc::clone(directory),
             version: names.version,
@@ -647,11 +658,7 @@ impl Making {
         } else {
             self.code();
         }
-        let n_bytes_max = match self.sealed {
-            Some(_) => CHUNK_TEXT_BYTES_MAX,
-            None => CHUNK_BYTES_MAX,
-        };
-        self.chunk_bytes = (2 * self.chunk_bytes).min(n_bytes_max);
+        self.chunk_bytes = (2 * self.chunk_bytes).min(self.chunk_bytes_max);
         if let Some(plain) = &mut self.sealed {
             plain.text(&mut self.out);
             let next = if is_last {

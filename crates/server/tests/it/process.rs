@@ -1029,17 +1029,23 @@ fn pieces_of_an_answer_are_each_twice_as_long_as_the_one_before_up_to_a_limit() 
     let directory = demo();
     let server = Server::start(directory.path());
     let token = server.token();
-    for (coding, len_max) in [("gzip", 384 << 10), ("identity", 768 << 10)] {
-        let mut socket = server.begin_coded(&token, "start_time=0&duration=0", coding);
+    for (coding, filter, len_max) in [
+        ("gzip", "", 384 << 10),
+        ("gzip", "&limit=team:all", 192 << 10),
+        ("identity", "", 768 << 10),
+        ("identity", "&limit=team:all", 768 << 10),
+    ] {
+        let query = format!("start_time=0&duration=0{filter}");
+        let mut socket = server.begin_coded(&token, &query, coding);
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).unwrap();
         let mut lens = chunk_lens(&answer);
         lens.pop().expect("the last one, which is shorter");
-        assert!(5 < lens.len(), "{coding}: {lens:?}");
+        assert!(5 < lens.len(), "{query} {coding}: {lens:?}");
         let mut least = 32 << 10;
         for len in &lens {
             let most = least + MORE_MAX;
-            assert!((least..most).contains(len), "{coding}: {lens:?}");
+            assert!((least..most).contains(len), "{query} {coding}: {lens:?}");
             least = (2 * least).min(len_max);
         }
         assert_eq!(least, len_max);
