@@ -77,8 +77,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         true => Archive::Kept,
         false => Archive::Fresh,
     };
-    // Whoever works on while this runs changes it.
-    let commit = results::commit(workspace)?;
+    // Whoever works on while this runs changes it. Only who keeps the results needs it.
+    let commit = results::commit(workspace);
     let mut stand = Stand::build(workspace, scale, options.binary.as_deref(), archive)?;
     let chosen: Vec<&'static Row> = match options.only {
         Some(row) => vec![row],
@@ -108,7 +108,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let results = Results {
         n_sessions: scale.n_sessions,
         n_repeats: scale.n_repeats,
-        commit,
         range,
         rows,
         extras,
@@ -127,7 +126,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         true => results::BIG,
         false => results::USUAL,
     };
-    results.write(workspace, place)
+    results.write(workspace, place, commit?)
 }
 
 fn scale(options: &Options) -> Scale {

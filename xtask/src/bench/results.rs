@@ -96,8 +96,6 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) struct Results {
     pub(super) n_sessions: u32,
     pub(super) n_repeats: u32,
-    /// What was built.
-    pub(super) commit: String,
     /// What part of the archive the rows ask for, where it is not all of it.
     pub(super) range: Option<String>,
     pub(super) rows: Vec<(&'static Row, Measured)>,
@@ -182,11 +180,16 @@ impl Results {
     }
 
     /// Writes `results.json`, and the table into the README beside it.
-    pub(super) fn write(&self, workspace: &Path, place: Place) -> anyhow::Result<()> {
+    pub(super) fn write(
+        &self,
+        workspace: &Path,
+        place: Place,
+        commit: String,
+    ) -> anyhow::Result<()> {
         let folder = workspace.join("bench");
         let document = Document {
             machine: machine()?,
-            commit: self.commit.clone(),
+            commit,
             rows: self.rows.iter().map(|(row, got)| json(row, got)).collect(),
             extras: self.extras.iter().map(extra_json).collect(),
         };

@@ -25,7 +25,7 @@ use super::flood::{self, Lookups, Stream};
 use super::load::{self, Coding};
 use super::peers::{NGINX_MISSING, Sending, XMLLINT_MISSING, Xmllint};
 use super::results::{Measured, median};
-use super::stand::{Memory, REPORT_FILE, Stand, folder_bytes, into_memory, near};
+use super::stand::{Cache, REPORT_FILE, Stand, folder_bytes, near, set_cache};
 use fairness::Beside;
 
 /// One comparison.
@@ -445,7 +445,7 @@ fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
     };
     let server = stand.server()?;
     let (requests, mean) = lookup_requests(stand)?;
-    into_memory(&stand.archive(), Memory::Warm)?;
+    set_cache(&stand.archive(), Cache::Warm)?;
     let mut bytes = vec![0; usize::try_from(mean)?];
     File::open(stand.files().join(format!("{REPORT_FILE}.gz")))?.read_exact(&mut bytes)?;
     fs::write(stand.files().join("one"), &bytes)?;
@@ -480,7 +480,7 @@ fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
 /// How many lookups a second there are where hardly anything of the archive is in memory at first.
 pub(super) fn cold_lookups(stand: &mut Stand) -> anyhow::Result<f64> {
     stand.stop()?;
-    into_memory(&stand.archive(), Memory::Cold)?;
+    set_cache(&stand.archive(), Cache::Cold)?;
     stand.restart()?;
     let (requests, mean) = lookup_requests(stand)?;
     Lookups {

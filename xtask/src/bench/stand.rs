@@ -436,30 +436,30 @@ pub(super) fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
     Ok(n_bytes)
 }
 
-/// Whether the kernel has the files of an archive in memory.
+/// Whether the kernel has files in its cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Memory {
+pub(super) enum Cache {
     /// As far as it has room for them.
     Warm,
+    /// What is not on disk yet may stay.
     Cold,
 }
 
-/// Reads all files of a folder once, or has the kernel forget what it holds of them, which takes those
-/// that nobody has open.
-pub(super) fn into_memory(folder: &Path, memory: Memory) -> anyhow::Result<()> {
+/// Reads all files of a folder once, or has the kernel forget what it holds of them.
+pub(super) fn set_cache(folder: &Path, cache: Cache) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            into_memory(&path, memory)?;
+            set_cache(&path, cache)?;
             continue;
         }
-        let mut of = OsString::from("if=");
-        of.push(&path);
+        let mut input = OsString::from("if=");
+        input.push(&path);
         let mut dd = Command::new("dd");
-        dd.args([of, "of=/dev/null".into(), "status=none".into()]);
-        match memory {
-            Memory::Warm => dd.arg("bs=1M"),
-            Memory::Cold => dd.args(["iflag=nocache", "count=0"]),
+        dd.args([input, "of=/dev/null".into(), "status=none".into()]);
+        match cache {
+            Cache::Warm => dd.arg("bs=1M"),
+            Cache::Cold => dd.args(["iflag=nocache", "count=0"]),
         };
         ensure!(
             dd.status()?.success(),

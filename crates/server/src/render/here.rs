@@ -36,7 +36,7 @@ impl Here {
         is_quick && others == Others::Some
     }
 
-    /// Notes how long a page took that was, and whether any page had something to make.
+    /// Notes how long a page took, if it was one of them, and whether it had something to make.
     pub(super) fn note(&mut self, took: Option<Duration>, has_made: bool) {
         if has_made || took.is_some_and(|took| QUICK_MAX < took) {
             self.n_slow = SLOW_PAGES;

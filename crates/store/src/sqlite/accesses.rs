@@ -27,7 +27,7 @@ struct Pending {
     entries: Vec<AccessEntry>,
     /// How many others the open transaction has written.
     n_written: usize,
-    /// How many found no room.
+    /// How many found no room, and were not told of.
     n_lost: usize,
 }
 
@@ -63,18 +63,12 @@ impl Accesses {
         }
         let mut written = self.written();
         let n_before = written.len();
-        let (entries, n_lost) = {
+        let entries = {
             let mut pending = self.pending();
             pending.n_written += pending.entries.len();
-            let entries = std::mem::take(&mut pending.entries);
-            (entries, std::mem::take(&mut pending.n_lost))
+            std::mem::take(&mut pending.entries)
         };
         written.extend(entries);
-        if 0 < n_lost {
-            tracing::error!(
-                "{n_lost} entries of the access log are lost: {ACCESS_PENDING_MAX} were waiting"
-            );
-        }
         let mut insert = db.prepare_cached(
             "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
@@ -94,10 +88,10 @@ impl Accesses {
     pub(super) fn forget_written(&self) {
         // Freed when nobody waits any more.
         let _written = std::mem::take(&mut *self.written());
-        let mut pending = self.pending();
-        pending.n_written = 0;
+        let pending = self.pending();
         self.any
             .store(!pending.entries.is_empty(), Ordering::Relaxed);
+        end(pending);
     }
 
     /// After a failed commit: everything waits on.
@@ -106,7 +100,20 @@ impl Accesses {
         let mut pending = self.pending();
         written.append(&mut pending.entries);
         pending.entries = std::mem::take(&mut *written);
-        pending.n_written = 0;
+        end(pending);
+    }
+}
+
+/// After a transaction, whatever came of it: tells how many entries found no room since the last one.
+fn end(mut pending: MutexGuard<'_, Pending>) {
+    pending.n_written = 0;
+    let n_lost = std::mem::take(&mut pending.n_lost);
+    // Nobody waits while it is told.
+    drop(pending);
+    if 0 < n_lost {
+        tracing::error!(
+            "{n_lost} entries of the access log are lost: {ACCESS_PENDING_MAX} were waiting"
+        );
     }
 }
 
@@ -205,12 +212,17 @@ mod tests {
         db.execute_batch("BEGIN").unwrap();
         accesses.write(&db).unwrap();
         accesses.add(entry(ACCESS_PENDING_MAX));
-        assert_eq!(accesses.pending().n_lost, 1);
+        assert_eq!(accesses.pending().n_lost, 2);
         db.execute_batch("ROLLBACK").unwrap();
         accesses.keep();
+        assert_eq!(accesses.pending().n_lost, 0, "they were told of");
         accesses.add(entry(ACCESS_PENDING_MAX));
         accesses.write(&db).unwrap();
+        // Of the last one, too, although nothing waits behind it.
+        assert_eq!(accesses.pending().n_lost, 1);
         accesses.forget_written();
+        assert_eq!(accesses.pending().n_lost, 0);
+        assert!(!accesses.any());
         let expected: Vec<String> = (0..ACCESS_PENDING_MAX).map(|n| n.to_string()).collect();
         assert_eq!(details(&db), expected);
         accesses.add(entry(ACCESS_PENDING_MAX));
