@@ -13,6 +13,7 @@ mod link;
 mod names;
 mod neighbour;
 mod read;
+mod retell;
 mod sealed;
 mod team;
 mod time;
@@ -38,6 +39,7 @@ pub use neighbour::{Neighbour, NeighbourError, SUMMARY_ROWS_MAX, Seen};
 pub use read::{
     Download, Imported, Position, ReadError, SessionReader, Told, downloads, limits as read_limits,
 };
+pub use retell::{RETOLD_BYTES_MAX, retell};
 pub use sealed::{Level, Sealed, SealedError, Sealer};
 pub use team::{REPORT_LOGINS_MAX, TeamQuery, TeamReport, error as team_error};
 pub use time::{iso, parse_iso};

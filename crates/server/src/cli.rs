@@ -178,7 +178,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 fn open(data: &Path) -> anyhow::Result<Store> {
-    Ok(Store::open(data)?)
+    Ok(Store::open_retelling(data, debrief_report::retell)?)
 }
 
 /// Opens an archive that must be there already.

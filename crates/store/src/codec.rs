@@ -4,6 +4,7 @@
 //! other, each with its length before it.
 
 mod encode;
+mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use debrief_domain as d;
 use prost::Message;
 
 pub(crate) use encode::add_event;
+pub(crate) use rest::{events_of, rest_of};
 
 /// Why bytes are not what they should be.
 #[derive(Debug, thiserror::Error)]

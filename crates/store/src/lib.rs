@@ -35,7 +35,7 @@ mod staging;
 use std::path::Path;
 use std::sync::Arc;
 
-use debrief_domain::{At, Directory, Login, Lsid, RepId, Window};
+use debrief_domain::{At, Directory, Event, Login, Lsid, RepId, Window};
 use futures::future::BoxFuture;
 
 pub use batch::Batch;
@@ -167,6 +167,10 @@ impl Scan for OnePage {
     }
 }
 
+/// What the events of a session were, as far as its sealed bytes tell: each at the whole second, all with
+/// any id. For equal bytes it is the same for ever.
+pub type Retell = fn(&[u8]) -> Vec<Event>;
+
 /// An open archive. Clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -177,7 +181,15 @@ impl Store {
     /// Opens the archive in a directory of its own, or makes one. Threads of its own do the work.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
         Ok(Store {
-            backend: Arc::new(sqlite::Sqlite::open(directory)?),
+            backend: Arc::new(sqlite::Sqlite::open(directory, None)?),
+        })
+    }
+
+    /// The same. Of the events of sealed sessions only what `retell` does not know is kept, which takes
+    /// far less room; whoever opens such an archive again must bring the same `retell`.
+    pub fn open_retelling(directory: &Path, retell: Retell) -> Result<Store, StoreError> {
+        Ok(Store {
+            backend: Arc::new(sqlite::Sqlite::open(directory, Some(retell))?),
         })
     }
 

@@ -49,7 +49,7 @@ use crate::queue::{self, Receiver, Sender};
 use crate::{
     AccessEntry, Account, AccountId, Answer, Append, Backend, Batch, DeadLetter, Document, Enabled,
     Examined, Flow, Grant, Import, KeepRecording, KeptRecording, NewAccount, Paged, Presence,
-    Reading, RecordingKey, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
+    Reading, RecordingKey, Retell, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
 use accesses::Accesses;
 use error::refused_or_corrupt;
@@ -116,9 +116,9 @@ type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
-    pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
+    pub(crate) fn open(directory: &Path, retell: Option<Retell>) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
-        Sqlite::start(directory, db, journal::Journal::open(directory)?)
+        Sqlite::start(directory, db, journal::Journal::open(directory)?, retell)
     }
 
     /// Starts the threads of an archive.
@@ -126,10 +126,11 @@ impl Sqlite {
         directory: &Path,
         db: Connection,
         journal: journal::Journal,
+        retell: Option<Retell>,
     ) -> Result<Sqlite, StoreError> {
         let front = journal.front();
         // Syncs the directory.
-        let segments = Arc::new(Segments::open(directory)?);
+        let segments = Arc::new(Segments::open(directory, retell)?);
         let accesses = Arc::new(Accesses::default());
         let (writer, write_calls) = queue::bounded(WRITE_QUEUE_MAX);
         let (readers, read_calls) = queue::bounded::<ReadCall>(READ_QUEUE_MAX);
@@ -150,7 +151,7 @@ impl Sqlite {
             grants: Arc::clone(&grants),
             spots: Arc::clone(&spots),
         };
-        let writing = WriterThread::new(dbs, write_calls, bystanders, known);
+        let writing = WriterThread::new(dbs, write_calls, bystanders, known, &segments);
         let mut writing = writing.map_err(no_thread)?;
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);
@@ -513,7 +514,8 @@ impl Backend for Sqlite {
                 Ok((verdict, n_moved + n_shelved))
             });
             let n_moved = tidied.await?;
-            match self.read(events::group).await? {
+            let segments = Arc::clone(&self.files.segments);
+            match self.read(move |db| events::group(db, &segments)).await? {
                 Some(group) => {
                     let grouped = self.write(move |writer| events::put_group(writer, &group));
                     Ok(n_moved + grouped.await?)

@@ -13,7 +13,7 @@ pub(crate) fn add_event(out: &mut Vec<u8>, event: &d::Event) {
     with_length(out, |out| write_event(out, event));
 }
 
-fn write_event(out: &mut Vec<u8>, event: &d::Event) {
+pub(super) fn write_event(out: &mut Vec<u8>, event: &d::Event) {
     text(out, 1, event.id.as_str());
     number(out, 2, event.at.millis() as u64);
     number(out, 3, u64::from(event.kind.number()));
@@ -172,7 +172,7 @@ fn key(out: &mut Vec<u8>, tag: u32, wire_type: u32) {
     varint(out, u64::from(tag << 3 | wire_type));
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while 0x80 <= value {
         out.push(value as u8 | 0x80);
         value >>= VARINT_BITS;
@@ -210,6 +210,11 @@ fn texts(out: &mut Vec<u8>, tag: u32, texts: &[d::Text]) {
 
 fn bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
     key(out, tag, LENGTH);
+    bytes_with_length(out, bytes);
+}
+
+/// Bytes, their length before them.
+pub(super) fn bytes_with_length(out: &mut Vec<u8>, bytes: &[u8]) {
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }

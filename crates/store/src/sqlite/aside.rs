@@ -7,6 +7,7 @@
 
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -17,6 +18,7 @@ use super::accesses::Accesses;
 use super::error::GroupError;
 use super::ids::Outgoing;
 use super::journal::Era;
+use super::segment::{Segments, Tails};
 use super::settle::{Growth, Settling, settle_all};
 use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
 use super::{grants, pick, upkeep};
@@ -65,13 +67,16 @@ impl Aside {
         reader: Connection,
         calls: queue::Receiver<WriteCall>,
         bystanders: Bystanders,
+        segments: &Arc<Segments>,
     ) -> io::Result<Aside> {
         let (jobs, waiting) = sync_channel::<(Connection, Job)>(1);
         let (sender, done) = sync_channel(1);
+        // Nothing is added to these: the transaction begins with what is in the files.
+        let tails = Tails::new(segments);
         let settle = move || {
             let _ends = AbortOnPanic;
             for (db, mut job) in waiting {
-                let result = job.run(&db, &bystanders.accesses);
+                let result = job.run(&db, &tails, &bystanders.accesses);
                 match &result {
                     Ok(()) => bystanders.committed(job.before),
                     Err(_) => bystanders.failed(&db),
@@ -150,9 +155,15 @@ impl Drop for Aside {
 }
 
 impl Job {
-    fn run(&mut self, db: &Connection, accesses: &Accesses) -> Result<(), GroupError> {
+    fn run(
+        &mut self,
+        db: &Connection,
+        tails: &Tails,
+        accesses: &Accesses,
+    ) -> Result<(), GroupError> {
         let mut settling = Settling {
             db,
+            tails,
             names: &mut self.names,
             lseq: &mut self.lseq,
         };

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
-use super::segment::{self, Segments, Slot};
-use super::{Verdict, Writer, shelf};
+use super::segment::{self, Segments, Slot, Slots, Tails};
+use super::{Verdict, Writer, events, shelf};
 use crate::StoreError;
 
 /// A row.
@@ -38,13 +38,26 @@ impl Row {
 pub(super) fn put(
     writer: &mut Writer<'_>,
     place: i64,
+    shown: (i64, i64),
+    bytes: &[u8],
+) -> rusqlite::Result<()> {
+    if row(writer.db, place)?.is_some() {
+        events::keep_whole(writer.db, &writer.known.tails, place)?;
+    }
+    put_same(writer, place, shown, bytes)
+}
+
+/// Keeps the bytes that are there in another place.
+fn put_same(
+    writer: &mut Writer<'_>,
+    place: i64,
     (change, names): (i64, i64),
     bytes: &[u8],
 ) -> rusqlite::Result<()> {
     let db = writer.db;
     forget(db, place)?;
     shelf::empty_at(db, place)?;
-    let slot = writer.known.sealed.put(db, bytes)?;
+    let slot = writer.known.tails.sealed.put(db, bytes)?;
     db.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![
             place,
@@ -58,7 +71,10 @@ pub(super) fn put(
 }
 
 /// Forgets the sealed bytes of a session, if it has any.
-pub(super) fn drop(db: &Connection, place: i64) -> rusqlite::Result<()> {
+pub(super) fn drop(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<()> {
+    if row(db, place)?.is_some() {
+        events::keep_whole(db, slots, place)?;
+    }
     if forget(db, place)? {
         shelf::empty_at(db, place)?;
     }
@@ -108,11 +124,11 @@ pub(super) fn inline(db: &Connection, place: i64) -> rusqlite::Result<Option<(Ve
 /// The sealed bytes of a session.
 pub(super) fn read(
     db: &Connection,
-    segments: &Segments,
+    slots: &impl Slots,
     place: i64,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     match row(db, place).map_err(refused_or_corrupt)? {
-        Some(row) => Ok(Some(segments.read(row.slot)?)),
+        Some(row) => Ok(Some(slots.read(row.slot)?)),
         None => {
             let inline = inline(db, place).map_err(refused_or_corrupt)?;
             Ok(inline.map(|(bytes, _, _)| bytes))
@@ -214,7 +230,7 @@ pub(super) fn tidy(
         if let Some((bytes, change, names)) =
             self::inline(db, *place).map_err(refused_or_corrupt)?
         {
-            put(writer, *place, (change, names), &bytes).map_err(refused_or_corrupt)?;
+            put_same(writer, *place, (change, names), &bytes).map_err(refused_or_corrupt)?;
         }
     }
     if !inline.is_empty() {
@@ -226,7 +242,7 @@ pub(super) fn tidy(
     let rows = rows_in(db, sparse, n_max).map_err(refused_or_corrupt)?;
     for row in &rows {
         let bytes = segments.read(row.slot)?;
-        put(writer, row.place, (row.change, row.names), &bytes).map_err(refused_or_corrupt)?;
+        put_same(writer, row.place, (row.change, row.names), &bytes).map_err(refused_or_corrupt)?;
     }
     Ok((Verdict::Keep, rows.len() as u64))
 }

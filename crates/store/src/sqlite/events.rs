@@ -11,15 +11,17 @@ use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 use zstd::bulk::Decompressor;
 
-use super::error::refused_or_corrupt;
-use super::segment::{Segments, Slot};
-use super::{Verdict, Writer};
-use crate::StoreError;
+use super::error::{as_sqlite, refused_or_corrupt};
+use super::segment::{Segments, Slot, Slots, Tails};
+use super::{Verdict, Writer, body};
+use crate::{StoreError, codec};
 
 const FORM_PLAIN: i64 = 0;
 const FORM_DEFLATE: i64 = 1;
 const FORM_GROUP: i64 = 2;
 const FORM_ZSTD: i64 = 3;
+/// A piece of a group, of what the session's sealed bytes do not say of its events.
+const FORM_TOLD: i64 = 4;
 
 /// Bytes from which on a settled row is compressed: a shorter one has its page beside others.
 pub(super) const PRESSED_BYTES_MIN: usize = if cfg!(test) { 128 } else { 2 << 10 };
@@ -57,10 +59,10 @@ struct Share {
 /// All events of a session as bytes, in order of arrival.
 pub(super) fn events_of(
     db: &Connection,
-    segments: &Segments,
+    slots: &impl Slots,
     place: i64,
 ) -> Result<Vec<u8>, StoreError> {
-    events_beside(db, segments, &mut Neighbours::default(), place)
+    events_beside(db, slots, &mut Neighbours::default(), place)
 }
 
 /// What those who read session after session go on with: neighbours lie in the same group, and to
@@ -71,10 +73,15 @@ pub(super) struct Neighbours(Option<(Slot, Vec<u8>)>);
 /// All events of a session as bytes, beside those of its neighbours.
 pub(super) fn events_beside(
     db: &Connection,
-    segments: &Segments,
+    slots: &impl Slots,
     neighbours: &mut Neighbours,
     place: i64,
 ) -> Result<Vec<u8>, StoreError> {
+    // Rows and sealed bytes of one moment.
+    let moment = match db.is_autocommit() {
+        true => Some(db.unchecked_transaction().map_err(refused_or_corrupt)?),
+        false => None,
+    };
     let mut rows = Vec::new();
     let mut next = last_event(db, place).map_err(refused_or_corrupt)?;
     let mut select = db
@@ -88,13 +95,61 @@ pub(super) fn events_beside(
             FORM_PLAIN => bytes,
             FORM_DEFLATE => inflate(&bytes)?,
             FORM_ZSTD => unpress(&bytes)?,
-            _ => neighbours.share(segments, &bytes)?,
+            FORM_TOLD => whole(db, slots, place, &neighbours.share(slots, &bytes)?)?,
+            _ => neighbours.share(slots, &bytes)?,
         });
         // Rows are older the farther back: a chain that turned round would never end.
         next = before.filter(|before| *before < id);
     }
     rows.reverse();
+    drop(moment);
     Ok(rows.concat())
+}
+
+/// The events of a session, of what its sealed bytes say and what they do not.
+fn whole(
+    db: &Connection,
+    slots: &impl Slots,
+    place: i64,
+    rest: &[u8],
+) -> Result<Vec<u8>, StoreError> {
+    let retell = slots.retell().ok_or_else(|| {
+        StoreError::refused("the archive was opened without what retells sealed bytes")
+    })?;
+    let sealed = body::read(db, slots, place)?.ok_or_else(|| damaged(None))?;
+    let lsid: String = db
+        .prepare_cached("SELECT lsid FROM session WHERE place = ?1")
+        .and_then(|mut select| select.query_row([place], |row| row.get(0)))
+        .map_err(refused_or_corrupt)?;
+    let events = codec::events_of(rest, &lsid, &retell(&sealed), SESSION_BYTES_MAX as usize);
+    events.map_err(|error| damaged(Some(error.into())))
+}
+
+/// Before a session's sealed bytes go: keeps its events without them.
+pub(super) fn keep_whole(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<()> {
+    let mut select = db.prepare_cached("SELECT form, bytes, before FROM event WHERE id = ?1")?;
+    let mut next = last_event(db, place).optional()?.flatten();
+    while let Some(id) = next {
+        let (form, bytes, before): (i64, Vec<u8>, Option<i64>) =
+            select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        next = before.filter(|before| *before < id);
+        if form != FORM_TOLD {
+            continue;
+        }
+        let rest = Neighbours::default().share(slots, &bytes);
+        match rest.and_then(|rest| whole(db, slots, place, &rest)) {
+            Ok(events) => {
+                db.prepare_cached("UPDATE event SET form = ?2, bytes = ?3 WHERE id = ?1")?
+                    .execute(params![id, FORM_DEFLATE, deflate(&events)?])?;
+            }
+            // What is damaged is lost already, and `verify` names it. Others must not wait for it.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, place, "events of a session cannot be read");
+            }
+            Err(error) => return Err(as_sqlite("events", &io::Error::other(error))),
+        }
+    }
+    Ok(())
 }
 
 /// The newest row of a session's events.
@@ -175,6 +230,14 @@ pub(super) fn add(
     Ok(db.last_insert_rowid())
 }
 
+/// Until it is in a group, which is compressed well.
+fn deflate(events: &[u8]) -> rusqlite::Result<Vec<u8>> {
+    let level = flate2::Compression::fast();
+    let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
+    let deflated = deflater.write_all(events).and_then(|()| deflater.finish());
+    deflated.map_err(|error| as_sqlite("events", &error))
+}
+
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut plain = Vec::new();
     flate2::read::DeflateDecoder::new(bytes)
@@ -185,7 +248,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 impl Neighbours {
     /// The events of a session that lie in a group.
-    fn share(&mut self, segments: &Segments, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    fn share(&mut self, slots: &impl Slots, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
         let len_max = GROUP_BYTES as u64 + SESSION_BYTES_MAX;
         if len_max < share.group_len {
@@ -197,7 +260,7 @@ impl Neighbours {
             len: share.len,
         };
         if self.0.as_ref().is_none_or(|(known, _)| *known != slot) {
-            let group = segments.read(slot)?;
+            let group = slots.read(slot)?;
             let group = decompress(&group, share.group_len as usize)?;
             self.0 = Some((slot, group));
         }
@@ -232,9 +295,9 @@ pub(super) fn pack(
         return Ok(None);
     };
     let is_packed: bool = db
-        .prepare_cached("SELECT form IN (?2, ?3) AND before IS NULL FROM event WHERE id = ?1")
+        .prepare_cached("SELECT form IN (?2, ?3, ?4) AND before IS NULL FROM event WHERE id = ?1")
         .and_then(|mut select| {
-            let forms = [last_event, FORM_DEFLATE, FORM_GROUP];
+            let forms = [last_event, FORM_DEFLATE, FORM_GROUP, FORM_TOLD];
             select.query_row(forms, |row| row.get(0))
         })
         .map_err(refused_or_corrupt)?;
@@ -242,12 +305,8 @@ pub(super) fn pack(
         return Ok(None);
     }
     let events = events_of(db, segments, place)?;
-    // Until it is in a group, which is compressed well.
-    let level = flate2::Compression::fast();
-    let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
-    let packed = deflater.write_all(&events).and_then(|()| deflater.finish());
-    // Writing to memory cannot fail; were it to, the plain rows simply stay.
-    Ok(packed.ok().map(|bytes| Pack { last_event, bytes }))
+    let bytes = deflate(&events).map_err(refused_or_corrupt)?;
+    Ok(Some(Pack { last_event, bytes }))
 }
 
 /// Puts all events of a session into one compressed row, unless more have come.
@@ -284,18 +343,25 @@ struct Member {
     place: i64,
     /// The session's last commit: while it is that, the session's events are these.
     change: i64,
+    /// The sealed bytes beside which its events are kept, if it is that.
+    beside: Option<Slot>,
     /// Where its events end in the group; they begin where those before end.
     end: usize,
 }
 
 /// Makes a group of the oldest compressed rows; none when there are too few.
-pub(super) fn group(db: &Connection) -> Result<Option<Group>, StoreError> {
-    // The newest row of its session each, and its only one.
+pub(super) fn group(
+    db: &Connection,
+    segments: &Segments,
+) -> Result<Option<Group>, StoreError> {
+    // The newest row of its session each, and its only one. Those that are to be sealed anew wait for
+    // that.
     let mut select = db
         .prepare_cached(
-            "SELECT e.id, e.place, s.change, e.bytes FROM event e \
+            "SELECT e.id, e.place, s.change, e.bytes, s.lsid FROM event e \
              JOIN session s ON s.place = e.place \
              WHERE e.form = 1 AND s.last_event = e.id AND e.before IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM unsealed u WHERE u.place = e.place) \
              ORDER BY e.id LIMIT ?1",
         )
         .map_err(refused_or_corrupt)?;
@@ -305,24 +371,35 @@ pub(super) fn group(db: &Connection) -> Result<Option<Group>, StoreError> {
     let mut plain = Vec::new();
     let mut members = Vec::new();
     // Row by row: what is held stays small, however large the sessions are.
-    while plain.len() < GROUP_BYTES
+    let mut n_bytes = 0;
+    while n_bytes < GROUP_BYTES
         && let Some(row) = rows.next().map_err(refused_or_corrupt)?
     {
-        let member = || -> rusqlite::Result<(Member, &[u8])> {
+        let member = || -> rusqlite::Result<_> {
             let member = Member {
                 id: row.get(0)?,
                 place: row.get(1)?,
                 change: row.get(2)?,
+                beside: None,
                 end: 0,
             };
-            Ok((member, row.get_ref(3)?.as_blob()?))
+            let sealed = body::row(db, member.place)?;
+            let sealed = sealed.filter(|sealed| sealed.change == member.change);
+            Ok((member, row.get_ref(3)?.as_blob()?, row.get_ref(4)?.as_str()?, sealed))
         };
-        let (member, bytes) = member().map_err(refused_or_corrupt)?;
-        plain.extend(inflate(bytes)?);
-        let end = plain.len();
-        members.push(Member { end, ..member });
+        let (mut member, bytes, lsid, sealed) = member().map_err(refused_or_corrupt)?;
+        let events = inflate(bytes)?;
+        n_bytes += events.len();
+        let mut rest = None;
+        if let (Some(sealed), Some(retell)) = (sealed, segments.retell()) {
+            rest = codec::rest_of(&events, lsid, &retell(&segments.read(sealed.slot)?));
+            member.beside = rest.is_some().then_some(sealed.slot);
+        }
+        plain.extend(rest.unwrap_or(events));
+        member.end = plain.len();
+        members.push(member);
     }
-    if members.len() < GROUP_SESSIONS && plain.len() < GROUP_BYTES {
+    if members.len() < GROUP_SESSIONS && n_bytes < GROUP_BYTES {
         return Ok(None);
     }
     let compressed = zstd::bulk::compress(&plain, GROUP_LEVEL);
@@ -345,7 +422,7 @@ pub(super) fn put_group(
 
 fn put_members(writer: &mut Writer<'_>, group: &Group) -> rusqlite::Result<u64> {
     let db = writer.db;
-    let slot = writer.known.groups.put(db, &group.bytes)?;
+    let slot = writer.known.tails.groups.put(db, &group.bytes)?;
     // The number of a row says little by itself: that of the newest is given again once it is gone.
     let mut is_as_it_was = db.prepare_cached(
         "SELECT 1 FROM session WHERE place = ?1 AND last_event = ?2 AND change = ?3",
@@ -366,11 +443,18 @@ fn put_members(writer: &mut Writer<'_>, group: &Group) -> rusqlite::Result<u64> 
             end: member.end as u64,
         };
         begin = member.end;
-        if !is_as_it_was.exists([member.place, member.id, member.change])? {
+        let sealed = body::row(db, member.place)?.map(|row| row.slot);
+        if !is_as_it_was.exists([member.place, member.id, member.change])?
+            || member.beside.is_some() && member.beside != sealed
+        {
             continue;
         }
+        let form = match member.beside {
+            Some(_) => FORM_TOLD,
+            None => FORM_GROUP,
+        };
         // New rows, so that those of a group share pages and the old ones' pages become free.
-        insert.execute(params![member.place, FORM_GROUP, share.encode_to_vec()])?;
+        insert.execute(params![member.place, form, share.encode_to_vec()])?;
         update.execute([member.place, db.last_insert_rowid()])?;
         delete.execute([member.id])?;
         n_sessions += 1;

@@ -21,6 +21,7 @@ const FORMATS: &[&str] = &[
     include_str!("format6.sql"),
     include_str!("format7.sql"),
     include_str!("format8.sql"),
+    include_str!("format9.sql"),
 ];
 
 /// Pages in SQLite's log from which on a commit writes them back: 16 MiB, for pages that many commits

@@ -195,7 +195,7 @@ fn keep_row(
         db.prepare_cached("UPDATE session SET change = ?2 WHERE place = ?1")?
             .execute([place, change])?;
         if origin == ORIGIN_EVENTS {
-            body::drop(db, place)?;
+            body::drop(db, &writer.known.tails, place)?;
         }
         unseal(db, place)?;
     }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::as_sqlite;
-use crate::StoreError;
+use crate::{Retell, StoreError};
 
 /// Bytes after which a file is full; the last transaction may go beyond.
 const SEGMENT_BYTES_MAX: u64 = if cfg!(test) { 16 << 10 } else { 256 << 20 };
@@ -48,11 +48,33 @@ pub(super) struct Slot {
 pub(super) struct Segments {
     directory: PathBuf,
     open: Mutex<HashMap<i64, Arc<File>>>,
+    retell: Option<Retell>,
+}
+
+/// Who has the bytes of slots.
+pub(super) trait Slots {
+    /// The bytes of a slot.
+    fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError>;
+
+    /// What retells sealed bytes, if the archive was opened with it.
+    fn retell(&self) -> Option<Retell>;
+}
+
+impl Slots for Segments {
+    fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; slot.len as usize];
+        self.read_into(slot.segment, slot.at, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn retell(&self) -> Option<Retell> {
+        self.retell
+    }
 }
 
 impl Segments {
     /// The files in a data directory.
-    pub(super) fn open(data: &Path) -> Result<Segments, StoreError> {
+    pub(super) fn open(data: &Path, retell: Option<Retell>) -> Result<Segments, StoreError> {
         let directory = data.join(DIRECTORY);
         std::fs::create_dir_all(&directory).map_err(|source| StoreError::Refused {
             what: format!("cannot make the directory `{}`", directory.display()),
@@ -67,6 +89,7 @@ impl Segments {
         Ok(Segments {
             directory,
             open: Mutex::default(),
+            retell,
         })
     }
 
@@ -109,13 +132,6 @@ impl Segments {
         })
     }
 
-    /// The bytes of a slot.
-    pub(super) fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; slot.len as usize];
-        self.read_into(slot.segment, slot.at, &mut bytes)?;
-        Ok(bytes)
-    }
-
     /// Deletes a file that no row of the database speaks of any more.
     fn delete(&self, segment: i64) -> io::Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,6 +140,36 @@ impl Segments {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
+    }
+}
+
+/// The ends of the files, one of each kind.
+pub(super) struct Tails {
+    pub(super) sealed: Tail,
+    pub(super) groups: Tail,
+}
+
+impl Tails {
+    pub(super) fn new(segments: &Arc<Segments>) -> Tails {
+        Tails {
+            sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
+            groups: Tail::new(Kind::Events, Arc::clone(segments)),
+        }
+    }
+}
+
+/// With what the open transaction adds.
+impl Slots for Tails {
+    fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError> {
+        let pending = [&self.sealed, &self.groups].map(|tail| tail.pending(slot));
+        match pending.into_iter().flatten().next() {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => self.sealed.segments.read(slot),
+        }
+    }
+
+    fn retell(&self) -> Option<Retell> {
+        self.sealed.segments.retell
     }
 }
 
@@ -182,6 +228,13 @@ impl Tail {
             // The row of a new file is undone with the rest.
             self.own = None;
         }
+    }
+
+    /// The bytes of a slot that the open transaction has added.
+    fn pending(&self, slot: Slot) -> Option<&[u8]> {
+        let own = self.own.as_ref().filter(|own| own.segment == slot.segment)?;
+        let begin = slot.at.checked_sub(own.len)? as usize;
+        self.pending.get(begin..begin + slot.len as usize)
     }
 
     /// Adds bytes; they count when the transaction is committed.

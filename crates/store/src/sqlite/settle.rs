@@ -13,6 +13,7 @@ use super::events::{Kept, Press};
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
+use super::segment::Tails;
 use super::{body, events, pick, recording};
 use crate::codec::Facts;
 
@@ -22,6 +23,7 @@ const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
 /// What settling works on: the database, in a transaction, and what is remembered of it.
 pub(super) struct Settling<'a> {
     pub(super) db: &'a Connection,
+    pub(super) tails: &'a Tails,
     pub(super) names: &'a mut pick::Names,
     /// The last number given to a session.
     pub(super) lseq: &'a mut i64,
@@ -133,7 +135,7 @@ fn settle_one(
         Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
-            return keep_events(settling.db, lsid, growth, kept);
+            return keep_events(settling, lsid, growth, kept);
         }
         Err(error) => return Err(error),
     };
@@ -155,11 +157,12 @@ fn settle_one(
 
 /// Keeps nothing but the events of a session whose state cannot be read.
 fn keep_events(
-    db: &Connection,
+    settling: &Settling<'_>,
     lsid: &Lsid,
     growth: &Growth,
     kept: Kept<'_>,
 ) -> rusqlite::Result<()> {
+    let db = settling.db;
     let known: Option<(i64, Option<i64>, i64)> = db
         .prepare_cached("SELECT place, last_event, state FROM session WHERE lsid = ?1")?
         .query_row([lsid.as_str()], |row| {
@@ -182,7 +185,7 @@ fn keep_events(
     ])?;
     if state != 0 {
         // Its sealed bytes lack what came.
-        body::drop(db, place)?;
+        body::drop(db, settling.tails, place)?;
         recording::unseal(db, place)?;
     }
     Ok(())
@@ -259,7 +262,7 @@ fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusql
         return Ok(());
     }
     if grown.row.is_some() {
-        body::drop(db, place)?;
+        body::drop(db, settling.tails, place)?;
     }
     if ended.is_some() {
         return recording::unseal(db, place);

@@ -151,7 +151,7 @@ async fn events_of_the_third_format_are_known_and_their_session_goes_on() {
 #[test]
 fn a_full_disk_refuses_the_batch_and_damages_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let sqlite = Sqlite::open(directory.path(), None).unwrap();
     // As good as a full disk: SQLite gets the same answer from its page allocator.
     block_on(sqlite.write(|writer| {
         let pages: i64 = writer
@@ -290,7 +290,7 @@ async fn a_remembered_token_ends_at_once_whoever_ends_it() {
 #[tokio::test]
 async fn a_token_stays_remembered_over_our_own_events_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
-    let ours = Sqlite::open(directory.path()).unwrap();
+    let ours = Sqlite::open(directory.path(), None).unwrap();
     let other_process = Store::open(directory.path()).unwrap();
     let now = At::from_secs(1).unwrap();
     let new = conformance::new_account("a");
@@ -623,7 +623,7 @@ async fn a_disk_that_is_full_for_sealed_bytes_refuses_them_and_loses_nothing() {
 async fn an_event_that_comes_while_a_group_is_made_is_not_lost() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let other_process = Sqlite::open(directory.path()).unwrap();
+    let other_process = Sqlite::open(directory.path(), None).unwrap();
     for n in 0..4 {
         sealed(&store, &format!("s{n}"), n * 100, b"body").await;
     }

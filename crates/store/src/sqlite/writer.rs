@@ -15,7 +15,7 @@ use super::aside::{Aside, Job};
 use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::gathering::Gathering;
 use super::journal::{Era, HEAD_BYTES, Journal};
-use super::segment::{Kind, Segments, Tail};
+use super::segment::{Segments, Tails};
 use super::spots::Spots;
 use super::{grants, ids, inbox, pick, upkeep};
 use crate::StoreError;
@@ -97,10 +97,8 @@ pub(super) struct Known {
     pub(super) inbox: inbox::Inbox,
     /// Where batches of events are written down.
     pub(super) journal: Journal,
-    /// Where sealed bytes are added.
-    pub(super) sealed: Tail,
-    /// Where groups of events are added.
-    pub(super) groups: Tail,
+    /// Where sealed bytes and groups of events are added.
+    pub(super) tails: Tails,
     /// Calls that are likely to come together, by those that did.
     pub(super) n_expected: usize,
 }
@@ -112,8 +110,7 @@ impl Known {
             ids: ids::Ids::default(),
             inbox: inbox::Inbox::default(),
             journal,
-            sealed: Tail::new(Kind::Sealed, Arc::clone(segments)),
-            groups: Tail::new(Kind::Events, Arc::clone(segments)),
+            tails: Tails::new(segments),
             n_expected: 0,
         }
     }
@@ -129,8 +126,8 @@ impl Known {
         self.names.clear();
         self.ids.clear();
         self.inbox = inbox::Inbox::default();
-        self.sealed.clear();
-        self.groups.clear();
+        self.tails.sealed.clear();
+        self.tails.groups.clear();
     }
 }
 
@@ -202,9 +199,10 @@ impl WriterThread {
         calls: Receiver<WriteCall>,
         bystanders: Bystanders,
         known: Known,
+        segments: &Arc<Segments>,
     ) -> io::Result<WriterThread> {
         Ok(WriterThread {
-            aside: Aside::start(reader, calls.clone(), bystanders.clone())?,
+            aside: Aside::start(reader, calls.clone(), bystanders.clone(), segments)?,
             held: VecDeque::new(),
             is_blocked: false,
             db,
@@ -644,8 +642,8 @@ fn begin<'c>(
 /// Writes what is left to the end of the transaction, which began at these numbers.
 fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
     let db = writer.db;
-    writer.known.sealed.finish(db)?;
-    writer.known.groups.finish(db)?;
+    writer.known.tails.sealed.finish(db)?;
+    writer.known.tails.groups.finish(db)?;
     if !writer.known.inbox.is_empty() {
         // What waits keeps its numbers, and its era.
         return Ok(());
@@ -705,15 +703,16 @@ fn run_call(
     }
     writer.has_written = true;
     let (change, lseq) = (writer.change, writer.lseq);
-    let (sealed, groups) = (writer.known.sealed.mark(), writer.known.groups.mark());
+    let tails = &writer.known.tails;
+    let (sealed, groups) = (tails.sealed.mark(), tails.groups.mark());
     let acknowledge = (call.run)(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
     if verdict == Verdict::Discard {
         (writer.change, writer.lseq) = (change, lseq);
         writer.known.names.clear();
-        writer.known.sealed.undo(sealed);
-        writer.known.groups.undo(groups);
+        writer.known.tails.sealed.undo(sealed);
+        writer.known.tails.groups.undo(groups);
         run(writer.db, "ROLLBACK TO call").map_err(work)?;
     }
     run(writer.db, "RELEASE call").map_err(work)

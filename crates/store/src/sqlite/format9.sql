@@ -1,0 +1,2 @@
+-- Format 9: event.form 4, a piece of a group: of a sealed session's events, what its sealed bytes do not say.
+-- Before these go or are replaced, the events are written down whole again (form 1).
