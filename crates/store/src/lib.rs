@@ -181,7 +181,7 @@ impl Store {
     /// Opens the archive in a directory of its own, or makes one. Threads of its own do the work.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
         Ok(Store {
-            backend: Arc::new(sqlite::Sqlite::open(directory, None)?),
+            backend: Arc::new(sqlite::Sqlite::open_with(directory, sqlite::RETELL)?),
         })
     }
 
@@ -189,7 +189,7 @@ impl Store {
     /// far less room; whoever opens such an archive again must bring the same `retell`.
     pub fn open_retelling(directory: &Path, retell: Retell) -> Result<Store, StoreError> {
         Ok(Store {
-            backend: Arc::new(sqlite::Sqlite::open(directory, Some(retell))?),
+            backend: Arc::new(sqlite::Sqlite::open_with(directory, Some(retell))?),
         })
     }
 

@@ -28,6 +28,7 @@ mod recording;
 mod row;
 mod segment;
 mod settle;
+mod sheaf;
 mod shelf;
 mod source;
 mod spots;
@@ -70,6 +71,12 @@ const SCANNERS: usize = 2;
 /// How long a commit waits for another process.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
+/// What retells sealed bytes where nothing else is given.
+#[cfg(not(test))]
+pub(crate) const RETELL: Option<Retell> = None;
+#[cfg(test)]
+pub(crate) const RETELL: Option<Retell> = Some(tests::retell);
+
 /// The archive in one SQLite file and its segments.
 pub(crate) struct Sqlite {
     writer: Option<Sender<WriteCall>>,
@@ -82,6 +89,24 @@ pub(crate) struct Sqlite {
     files: Arc<Files>,
     turns: Arc<Turns>,
     spots: Arc<Spots>,
+    next_list: NextList,
+}
+
+/// The list of the index with which the sweeper goes on.
+#[derive(Default)]
+struct NextList(Mutex<Option<sheaf::List>>);
+
+impl NextList {
+    fn load(&self) -> sheaf::List {
+        let next = self.0.lock().map_or(None, |next| *next);
+        next.unwrap_or((i64::MIN, i64::MIN))
+    }
+
+    fn store(&self, list: Option<sheaf::List>) {
+        if let Ok(mut next) = self.0.lock() {
+            *next = list;
+        }
+    }
 }
 
 /// What readers look at beside the database.
@@ -116,7 +141,16 @@ type ReadCall = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Sqlite {
     /// Opens or makes the archive, and starts its threads.
-    pub(crate) fn open(directory: &Path, retell: Option<Retell>) -> Result<Sqlite, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn open(directory: &Path) -> Result<Sqlite, StoreError> {
+        Sqlite::open_with(directory, RETELL)
+    }
+
+    /// The same, with what retells sealed bytes.
+    pub(crate) fn open_with(
+        directory: &Path,
+        retell: Option<Retell>,
+    ) -> Result<Sqlite, StoreError> {
         let db = open::open(directory)?;
         Sqlite::start(directory, db, journal::Journal::open(directory)?, retell)
     }
@@ -184,6 +218,7 @@ impl Sqlite {
             }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
+            next_list: NextList::default(),
         })
     }
 
@@ -280,6 +315,31 @@ impl Sqlite {
         self.write(|writer| {
             writer.n_beside_tokens += 1;
             Ok((Verdict::Keep, ()))
+        })
+    }
+
+    /// Binds index entries into sheaves. Gives how many entries it concerned; none when it has looked
+    /// at all lists, the last of them as they are now.
+    fn bind(&self) -> Answer<'_, u64> {
+        Box::pin(async move {
+            loop {
+                let from = self.next_list.load();
+                let tasks = self.read(move |db| sheaf::tasks(db, from)).await?;
+                self.next_list.store(tasks.next());
+                let is_end = tasks.next().is_none();
+                if !tasks.is_empty() {
+                    let n_entries = self
+                        .write(move |writer| sheaf::work(writer, &tasks))
+                        .await?;
+                    // What was to be done was no more: others go on.
+                    if 0 < n_entries {
+                        return Ok(n_entries);
+                    }
+                }
+                if is_end {
+                    return Ok(0);
+                }
+            }
         })
     }
 
@@ -515,13 +575,14 @@ impl Backend for Sqlite {
             });
             let n_moved = tidied.await?;
             let segments = Arc::clone(&self.files.segments);
-            match self.read(move |db| events::group(db, &segments)).await? {
+            let n_grouped = match self.read(move |db| events::group(db, &segments)).await? {
                 Some(group) => {
-                    let grouped = self.write(move |writer| events::put_group(writer, &group));
-                    Ok(n_moved + grouped.await?)
+                    self.write(move |writer| events::put_group(writer, &group))
+                        .await?
                 }
-                None => Ok(n_moved),
-            }
+                None => 0,
+            };
+            Ok(n_moved + n_grouped + self.bind().await?)
         })
     }
 

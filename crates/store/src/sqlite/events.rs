@@ -350,10 +350,7 @@ struct Member {
 }
 
 /// Makes a group of the oldest compressed rows; none when there are too few.
-pub(super) fn group(
-    db: &Connection,
-    segments: &Segments,
-) -> Result<Option<Group>, StoreError> {
+pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group>, StoreError> {
     // The newest row of its session each, and its only one. Those that are to be sealed anew wait for
     // that.
     let mut select = db
@@ -385,7 +382,12 @@ pub(super) fn group(
             };
             let sealed = body::row(db, member.place)?;
             let sealed = sealed.filter(|sealed| sealed.change == member.change);
-            Ok((member, row.get_ref(3)?.as_blob()?, row.get_ref(4)?.as_str()?, sealed))
+            Ok((
+                member,
+                row.get_ref(3)?.as_blob()?,
+                row.get_ref(4)?.as_str()?,
+                sealed,
+            ))
         };
         let (mut member, bytes, lsid, sealed) = member().map_err(refused_or_corrupt)?;
         let events = inflate(bytes)?;

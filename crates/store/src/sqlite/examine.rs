@@ -10,7 +10,7 @@ use super::events::{Neighbours, events_beside};
 use super::pick::{Names, Pick, Standing, standing};
 use super::row::row;
 use super::segment::{self, Segments};
-use super::{body, ids, recording, shelf};
+use super::{body, ids, recording, sheaf, shelf};
 use crate::codec;
 use crate::{Examined, Silence, StoreError};
 
@@ -158,6 +158,7 @@ fn picks(db: &Connection, place: i64, lseq: i64) -> rusqlite::Result<Found<'_>> 
          AND place = ?5 AND died IS NULL",
     )?;
     Ok(Found {
+        db,
         statement: statement.into(),
         place,
         lseq,
@@ -165,6 +166,7 @@ fn picks(db: &Connection, place: i64, lseq: i64) -> rusqlite::Result<Found<'_>> 
 }
 
 struct Found<'a> {
+    db: &'a Connection,
     statement: std::cell::RefCell<rusqlite::Statement<'a>>,
     place: i64,
     lseq: i64,
@@ -187,6 +189,9 @@ fn compare(
             actual.lseq,
             actual.place
         ]);
+        let key = (at, actual.lseq, actual.place);
+        let exists =
+            exists.and_then(|exists| Ok(exists || sheaf::has(actual.db, (kind, owner), key)?));
         if !matches!(exists, Ok(true)) {
             faults.push(format!("its index entry of kind {kind} is missing"));
         }
@@ -203,6 +208,7 @@ pub(super) fn integrity(db: &Connection, segments: &Segments) -> Result<Vec<Stri
         faults.retain(|line| line != "ok");
         faults.extend(segment::faults(db, segments)?);
         faults.extend(ids::faults(db)?);
+        faults.extend(sheaf::faults(db)?);
         faults.extend(shelf::faults(db)?);
         let strays: i64 = db.query_row(
             "SELECT count(*) FROM pick p LEFT JOIN session s ON s.place = p.place \

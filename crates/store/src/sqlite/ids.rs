@@ -6,6 +6,7 @@
 //! have come are written as one sorted run. What is in memory can be read again from the tables, and
 //! is when another process has written to the archive.
 
+mod block;
 mod filter;
 mod runs;
 
@@ -36,19 +37,20 @@ pub(super) struct Name {
     pub(super) hash: [u8; 16],
 }
 
-/// 96 bits of a name, as good as random.
+/// 80 bits of a name, as good as random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key(u128);
 
-/// Bits of a digest.
-const DIGEST_BITS: u32 = 32;
+/// Bits of an id that are no key: a digest and, above it, what formats before the ninth had of the key
+/// and nobody looks at any more.
+const BELOW_KEY_BITS: u32 = 48;
 /// Any odd number with many bits would do: it keeps accounts apart.
 const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 impl Key {
     fn of(name: &Name) -> Key {
         let apart = u128::from(name.account.cast_unsigned()).wrapping_mul(SPREAD);
-        Key((u128::from_be_bytes(name.hash) ^ apart) >> DIGEST_BITS)
+        Key((u128::from_be_bytes(name.hash) ^ apart) >> BELOW_KEY_BITS)
     }
 }
 
@@ -58,12 +60,13 @@ pub(super) struct Id(u128);
 
 impl Id {
     fn new(key: Key, digest: u32) -> Id {
-        Id(key.0 << DIGEST_BITS | u128::from(digest))
+        Id(key.0 << BELOW_KEY_BITS | u128::from(digest))
     }
 
     /// As it is kept.
     pub(super) fn read(bytes: [u8; ID_BYTES]) -> Id {
-        Id(u128::from_be_bytes(bytes))
+        let id = Id(u128::from_be_bytes(bytes));
+        Id::new(id.key(), id.digest())
     }
 
     pub(super) fn bytes(self) -> [u8; ID_BYTES] {
@@ -71,7 +74,7 @@ impl Id {
     }
 
     fn key(self) -> Key {
-        Key(self.0 >> DIGEST_BITS)
+        Key(self.0 >> BELOW_KEY_BITS)
     }
 
     fn digest(self) -> u32 {
@@ -295,6 +298,7 @@ mod tests {
             include_str!("format2.sql"),
             include_str!("format3.sql"),
             include_str!("format4.sql"),
+            include_str!("format9.sql"),
         ] {
             db.execute_batch(script).unwrap();
         }

@@ -11,9 +11,9 @@ use super::journal::{Era, Seen};
 use super::pick::{kind, known_name, name};
 use super::segment::Segments;
 use super::upkeep::counter;
-use super::{Files, body, recording, shelf};
+use super::{Files, body, recording, sheaf, shelf};
 use crate::codec::Facts;
-use crate::reading::{Key, Source, Stage, take_least};
+use crate::reading::{Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
 /// Reads one page in one short transaction. A reading that is to see events which are not settled gets
@@ -396,25 +396,8 @@ fn refill(
     n: usize,
 ) -> rusqlite::Result<()> {
     let after = source.after.unwrap_or((from, -1, -1));
-    let mut statement = db.prepare_cached(
-        "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 \
-         AND (at, lseq, place) > (?3, ?4, ?5) AND at < ?6 AND born <= ?7 \
-         AND (died IS NULL OR ?7 < died) ORDER BY at, lseq, place LIMIT ?8",
-    )?;
-    let rows = statement.query_map(
-        params![
-            source.kind,
-            source.owner,
-            after.0,
-            after.1,
-            after.2,
-            until,
-            bound,
-            n as i64
-        ],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    let keys: Vec<Key> = rows.collect::<Result<_, _>>()?;
+    let list = (source.kind, source.owner);
+    let keys = sheaf::keys(db, list, after, until, bound, n)?;
     source.is_dry = keys.len() < n;
     source.after = keys.last().copied().or(source.after);
     source.buffer.extend(keys);

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use debrief_domain::{RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::shelf;
+use super::{sheaf, shelf};
 
 /// What the index is read by; a window by start has the even number, by end the odd one.
 pub(super) mod kind {
@@ -124,7 +124,11 @@ pub(super) fn move_picks(
     let stays =
         |pick: &Pick, other: &BTreeSet<Pick>| lseq_before == lseq_after && other.contains(pick);
     for pick in before.iter().filter(|pick| !stays(pick, after)) {
-        retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place])?;
+        let mut retire =
+            || retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place]);
+        if retire()? == 0 && sheaf::let_go(db, (pick.0, pick.1), (pick.2, lseq_before, place))? {
+            retire()?;
+        }
         if pick.0 == kind::ALL {
             shelf::empty(db, (pick.2, lseq_before, place))?;
         }

@@ -232,7 +232,10 @@ impl Tail {
 
     /// The bytes of a slot that the open transaction has added.
     fn pending(&self, slot: Slot) -> Option<&[u8]> {
-        let own = self.own.as_ref().filter(|own| own.segment == slot.segment)?;
+        let own = self
+            .own
+            .as_ref()
+            .filter(|own| own.segment == slot.segment)?;
         let begin = slot.at.checked_sub(own.len)? as usize;
         self.pending.get(begin..begin + slot.len as usize)
     }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::pick::kind;
 use super::row::PLACE_BITS;
 use super::segment::Slot;
-use super::{Writer, body};
+use super::{Writer, body, sheaf};
 use crate::reading::Key;
 
 /// Sessions of a shelf.
@@ -320,17 +320,8 @@ fn last_before(db: &Connection, key: Key) -> rusqlite::Result<Key> {
 
 /// So many living entries of the index behind this key and up to that one.
 fn entries(db: &Connection, after: Key, last: Key, n_max: usize) -> rusqlite::Result<Vec<Entry>> {
-    let mut keys: Vec<Key> = db
-        .prepare_cached(
-            "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = 0 \
-             AND (at, lseq, place) > (?2, ?3, ?4) AND at <= ?5 AND died IS NULL \
-             ORDER BY at, lseq, place LIMIT ?6",
-        )?
-        .query_map(
-            params![kind::ALL, after.0, after.1, after.2, last.0, n_max as i64],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?
-        .collect::<Result<_, _>>()?;
+    let until = last.0.saturating_add(1);
+    let mut keys = sheaf::keys(db, (kind::ALL, 0), after, until, i64::MAX, n_max)?;
     keys.retain(|key| *key <= last);
     let mut rows = body::Rows::of(db)?;
     let entry = |key: Key| {

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::block::{Pending, blocks, unpack};
 use super::filter::Filter;
-use super::{DIGEST_BITS, ID_BYTES, Id, Key, Name, bytes_of, ids_in};
+use super::{BELOW_KEY_BITS, Id, Key, Name, ids_in};
 use crate::sqlite::error::corrupt_text;
 
-/// Ids of a block: a row of them fills a page of 4 KiB.
-const BLOCK_IDS: usize = if cfg!(test) { 16 } else { 252 };
+/// About as many ids has a block.
+const BLOCK_IDS: usize = if cfg!(test) { 16 } else { 340 };
 /// Runs of a level that become one of the next.
 const MERGED_RUNS: usize = 4;
 /// Ids that a commit merges at least, and for each fresh one of it: more than come in, at all levels.
@@ -26,6 +27,11 @@ const LEARN_IDS_MAX: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 /// Blocks that are looked at where they should be before the search halves what is left.
 const GUESSES: u32 = 8;
 
+/// Blocks of the formats before the ninth: sixteen bytes for each id.
+const FORM_PLAIN: i64 = 0;
+/// Blocks as [`super::block`] has them.
+const FORM_PACKED: i64 = 1;
+
 /// A run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
@@ -33,6 +39,7 @@ struct Run {
     level: i64,
     first: i64,
     n_blocks: i64,
+    form: i64,
     /// How many blocks, from the first on, the filter has seen.
     n_learnt: i64,
 }
@@ -64,7 +71,7 @@ struct Merging {
     /// Blocks that are written.
     n_written: i64,
     /// Ids for the next block.
-    pending: Vec<Id>,
+    pending: Pending,
 }
 
 /// A run being read from the front.
@@ -77,14 +84,15 @@ struct Input {
 impl Runs {
     /// Reads which runs there are.
     pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut select =
-            db.prepare_cached("SELECT id, level, first, n_blocks FROM id_run WHERE live = 1")?;
+        let mut select = db
+            .prepare_cached("SELECT id, level, first, n_blocks, form FROM id_run WHERE live = 1")?;
         let runs = select.query_map([], |row| {
             Ok(Run {
                 id: row.get(0)?,
                 level: row.get(1)?,
                 first: row.get(2)?,
                 n_blocks: row.get(3)?,
+                form: row.get(4)?,
                 n_learnt: 0,
             })
         })?;
@@ -134,13 +142,14 @@ impl Runs {
 
     /// Writes sorted ids as a run of the lowest level.
     pub(super) fn add(&mut self, db: &Connection, ids: &[Id]) -> rusqlite::Result<()> {
-        let n_blocks = ids.len().div_ceil(BLOCK_IDS) as i64;
+        let blocks = blocks(ids);
+        let n_blocks = blocks.len() as i64;
         let run = Run {
             n_learnt: n_blocks,
             ..Run::create(db, 0, n_blocks, 1)?
         };
-        for (block, ids) in (run.first..).zip(ids.chunks(BLOCK_IDS)) {
-            write_block(db, block, ids)?;
+        for (id, block) in (run.first..).zip(&blocks) {
+            write_block(db, id, block)?;
         }
         ids.iter().for_each(|id| self.filter.add(id.key()));
         self.live.push(run);
@@ -194,7 +203,8 @@ impl Runs {
         };
         let runs = &runs[..MERGED_RUNS];
         let level = runs.iter().map(|run| run.level).max().unwrap_or(0) + 1;
-        // Only the last block of a run may have room left, so there are at most as many.
+        // The more ids there are, the fewer bits tell them apart, so there are fewer; more there must not
+        // be.
         let n_blocks = runs.iter().map(|run| run.n_blocks).sum();
         let input = |run: &&Run| Input {
             run: **run,
@@ -205,7 +215,7 @@ impl Runs {
             inputs: runs.iter().map(input).collect(),
             output: Run::create(db, level, n_blocks, 0)?,
             n_written: 0,
-            pending: Vec::new(),
+            pending: Pending::default(),
         }))
     }
 
@@ -256,9 +266,8 @@ impl Runs {
             let end = run.n_learnt + n_blocks.min(run.n_unlearnt());
             for block in run.n_learnt..end {
                 let filter = &mut self.filter;
-                in_block(db, run.first + block, |ids| {
-                    ids.iter().for_each(|id| filter.add(Id::read(*id).key()));
-                })?;
+                let ids = run.block(db, block)?;
+                ids.iter().for_each(|id| filter.add(id.key()));
             }
             n_blocks -= end - run.n_learnt;
             run.n_learnt = end;
@@ -337,23 +346,40 @@ impl Run {
             .prepare_cached("SELECT coalesce(max(first + n_blocks), 1) FROM id_run")?
             .query_row([], |row| row.get(0))?;
         db.prepare_cached(
-            "INSERT INTO id_run (level, first, n_blocks, live) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO id_run (level, first, n_blocks, live, form) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute([level, first, n_blocks, live])?;
+        .execute([level, first, n_blocks, live, FORM_PACKED])?;
         Ok(Run {
             id: db.last_insert_rowid(),
             level,
             first,
             n_blocks,
+            form: FORM_PACKED,
             n_learnt: 0,
         })
+    }
+
+    /// The ids of one of its blocks, at least one.
+    fn block(&self, db: &Connection, n: i64) -> rusqlite::Result<Vec<Id>> {
+        let ids = db
+            .prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
+            .query_row([self.first + n], |row| {
+                let bytes = row.get_ref(0)?.as_blob()?;
+                if self.form == FORM_PLAIN {
+                    return Ok(ids_in(bytes)?.iter().map(|id| Id::read(*id)).collect());
+                }
+                unpack(bytes).ok_or_else(|| corrupt_text("ids"))
+            })
+            .optional()?;
+        // A run says which blocks it has.
+        ids.ok_or_else(|| corrupt_text("ids"))
     }
 
     /// The digest of the event with this id. Keys are as good as random, so the block in which one
     /// lies is guessed well, and from a block near by still better.
     fn find(&self, db: &Connection, key: Key) -> rusqlite::Result<Option<u32>> {
         let place = |key: Key| {
-            let share = key.0 >> (u128::BITS - DIGEST_BITS - u64::BITS);
+            let share = key.0 >> (u128::BITS - BELOW_KEY_BITS - u64::BITS);
             ((share * self.n_blocks as u128) >> u64::BITS) as i64
         };
         let (mut low, mut high) = (0, self.n_blocks);
@@ -361,7 +387,7 @@ impl Run {
         let mut n_guesses = 0;
         while low < high {
             n_guesses += 1;
-            let next = match look(db, self.first + guess, key)? {
+            let next = match look(&self.block(db, guess)?, key) {
                 Look::Here(found) => return Ok(found),
                 Look::Before(least) => {
                     high = guess;
@@ -394,19 +420,16 @@ enum Look {
     Behind(Key),
 }
 
-fn look(db: &Connection, block: i64, key: Key) -> rusqlite::Result<Look> {
-    in_block(db, block, |ids| {
-        let id = |idx: usize| Id::read(ids[idx]);
-        let (least, most) = (id(0).key(), id(ids.len() - 1).key());
-        if key < least {
-            return Look::Before(least);
-        }
-        if most < key {
-            return Look::Behind(most);
-        }
-        let found = ids.binary_search_by_key(&key, |id| Id::read(*id).key());
-        Look::Here(found.ok().map(|idx| id(idx).digest()))
-    })
+fn look(ids: &[Id], key: Key) -> Look {
+    let (least, most) = (ids[0].key(), ids[ids.len() - 1].key());
+    if key < least {
+        return Look::Before(least);
+    }
+    if most < key {
+        return Look::Behind(most);
+    }
+    let found = ids.binary_search_by_key(&key, |id| id.key());
+    Look::Here(found.ok().map(|idx| ids[idx].digest()))
 }
 
 impl Merging {
@@ -421,10 +444,12 @@ impl Merging {
                     .execute([self.output.id, self.n_written])?;
                 return Ok(true);
             };
-            self.pending.push(id);
-            if self.pending.len() == BLOCK_IDS {
+            // The last block that there is room for takes all that are left.
+            let has_room = self.n_written + 1 == self.output.n_blocks;
+            if !has_room && !self.pending.has_room_for(id) {
                 self.write(db)?;
             }
+            self.pending.push(id);
         }
         Ok(false)
     }
@@ -440,9 +465,9 @@ impl Merging {
 
     fn write(&mut self, db: &Connection) -> rusqlite::Result<()> {
         if !self.pending.is_empty() {
-            write_block(db, self.output.first + self.n_written, &self.pending)?;
+            let block = self.pending.take();
+            write_block(db, self.output.first + self.n_written, &block)?;
             self.n_written += 1;
-            self.pending.clear();
         }
         Ok(())
     }
@@ -451,38 +476,17 @@ impl Merging {
 impl Input {
     fn fill(&mut self, db: &Connection) -> rusqlite::Result<()> {
         if self.ids.is_empty() && self.n_read < self.run.n_blocks {
-            self.ids
-                .extend(read_block(db, self.run.first + self.n_read)?);
+            self.ids.extend(self.run.block(db, self.n_read)?);
             self.n_read += 1;
         }
         Ok(())
     }
 }
 
-fn write_block(db: &Connection, block: i64, ids: &[Id]) -> rusqlite::Result<()> {
+fn write_block(db: &Connection, id: i64, block: &[u8]) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT INTO id_block VALUES (?1, ?2)")?
-        .execute(params![block, bytes_of(ids)])?;
+        .execute(params![id, block])?;
     Ok(())
-}
-
-fn read_block(db: &Connection, block: i64) -> rusqlite::Result<Vec<Id>> {
-    in_block(db, block, |ids| {
-        ids.iter().map(|id| Id::read(*id)).collect()
-    })
-}
-
-/// What `see` makes of the ids of a block, of which there is at least one.
-fn in_block<T>(
-    db: &Connection,
-    block: i64,
-    see: impl FnOnce(&[[u8; ID_BYTES]]) -> T,
-) -> rusqlite::Result<T> {
-    let seen = db
-        .prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
-        .query_row([block], |row| Ok(see(ids_in(row.get_ref(0)?.as_blob()?)?)))
-        .optional()?;
-    // A run says which blocks it has.
-    seen.ok_or_else(|| corrupt_text("ids"))
 }
 
 #[cfg(test)]

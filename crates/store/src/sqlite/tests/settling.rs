@@ -810,7 +810,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     sealed(&store, "a", 100, &vec![1; len]).await;
     sealed(&store, "b", 200, &vec![2; len + 1]).await;
     let db = open::open_reader(directory.path()).unwrap();
-    let segments = Segments::open(directory.path()).unwrap();
+    let segments = Segments::open(directory.path(), None).unwrap();
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
             which: named(lsid),

@@ -39,7 +39,7 @@ impl Held {
         };
         let mut db = open::open(directory).unwrap();
         db.commit_hook(Some(hook)).unwrap();
-        (Sqlite::start(directory, db, journal, None).unwrap(), held)
+        (Sqlite::start(directory, db, journal, RETELL).unwrap(), held)
     }
 }
 

@@ -1,0 +1,265 @@
+//! Ids of a block of a run: sorted keys are as good as random, so that their differences take few bits.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 2 | how many, little endian |
+//! | 1 | low bits of a difference that are written as they are |
+//! | 10 | the first key, big endian |
+//! | 4 each | digests, little endian |
+//! | … | the differences of the other keys: what is above the low bits as so many ones and a zero, then the low bits; the first bit is the lowest of its byte |
+
+use super::{Id, Key};
+
+/// Bytes of a block: a row of them fills a page of 4 KiB.
+const BLOCK_BYTES: usize = if cfg!(test) { 220 } else { 4_040 };
+/// Bytes before the digests.
+const HEAD_BYTES: usize = 13;
+/// Bits of a key.
+const KEY_BITS: u32 = 80;
+const KEY_BYTES: usize = KEY_BITS as usize / 8;
+const DIGEST_BYTES: usize = 4;
+
+/// Ids that are to become a block, in order.
+#[derive(Default)]
+pub(super) struct Pending(Vec<Id>);
+
+impl Pending {
+    /// Whether there is room for one more id, which comes behind the others.
+    pub(super) fn has_room_for(&self, id: Id) -> bool {
+        let Some(first) = self.0.first() else {
+            return true;
+        };
+        let n_gaps = self.0.len();
+        let span = id.key().0 - first.key().0;
+        let low_bits = low_bits(span, n_gaps);
+        // Each difference takes its low bits and a zero; the ones of all are no more than this.
+        let n_ones = (span >> low_bits) as usize;
+        let n_bits = n_gaps * (low_bits as usize + 1) + n_ones;
+        HEAD_BYTES + (n_gaps + 1) * DIGEST_BYTES + n_bits.div_ceil(8) <= BLOCK_BYTES
+    }
+
+    pub(super) fn push(&mut self, id: Id) {
+        self.0.push(id);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The block, of at least one id; the next one begins.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let block = pack(&self.0);
+        self.0.clear();
+        block
+    }
+}
+
+/// Sorted ids as blocks.
+pub(super) fn blocks(ids: &[Id]) -> Vec<Vec<u8>> {
+    let (mut blocks, mut pending) = (Vec::new(), Pending::default());
+    for id in ids {
+        if !pending.has_room_for(*id) {
+            blocks.push(pending.take());
+        }
+        pending.push(*id);
+    }
+    if !pending.is_empty() {
+        blocks.push(pending.take());
+    }
+    blocks
+}
+
+/// As many low bits as the mean difference has, or one less: what is above them is then mostly one.
+fn low_bits(span: u128, n_gaps: usize) -> u32 {
+    (span / n_gaps.max(1) as u128).max(1).ilog2()
+}
+
+fn pack(ids: &[Id]) -> Vec<u8> {
+    let keys = || ids.iter().map(|id| id.key().0);
+    let (first, last) = (keys().next().unwrap_or(0), keys().next_back().unwrap_or(0));
+    let low_bits = low_bits(last - first, ids.len() - 1);
+    let mut out = (ids.len() as u16).to_le_bytes().to_vec();
+    out.push(low_bits as u8);
+    out.extend_from_slice(&first.to_be_bytes()[16 - KEY_BYTES..]);
+    out.extend(ids.iter().flat_map(|id| id.digest().to_le_bytes()));
+    let mut bits = Writer {
+        out,
+        open: 0,
+        n_open: 0,
+    };
+    for (before, key) in keys().zip(keys().skip(1)) {
+        let gap = key - before;
+        for _ in 0..gap >> low_bits {
+            bits.write(1, 1);
+        }
+        bits.write(0, 1);
+        bits.write(gap & ((1 << low_bits) - 1), low_bits);
+    }
+    bits.finish()
+}
+
+/// The ids of a block; none when it is damaged.
+pub(super) fn unpack(block: &[u8]) -> Option<Vec<Id>> {
+    let (head, rest) = block.split_first_chunk::<HEAD_BYTES>()?;
+    let n_ids = usize::from(u16::from_le_bytes([head[0], head[1]]));
+    let low_bits = u32::from(head[2]);
+    if n_ids == 0 || KEY_BITS < low_bits {
+        return None;
+    }
+    let (digests, gaps) = rest.split_at_checked(n_ids * DIGEST_BYTES)?;
+    let mut bits = Reader { bytes: gaps, at: 0 };
+    let mut key = head[3..].iter().fold(0, |key, b| key << 8 | u128::from(*b));
+    let mut ids = Vec::with_capacity(n_ids);
+    for (idx, digest) in digests.as_chunks().0.iter().enumerate() {
+        if idx != 0 {
+            let high = bits.ones()?;
+            let low = bits.read(low_bits)?;
+            let gap = high.checked_shl(low_bits)?;
+            if gap >> low_bits != high {
+                return None;
+            }
+            key = key.checked_add(gap | low)?;
+        }
+        if key >> KEY_BITS != 0 {
+            return None;
+        }
+        ids.push(Id::new(Key(key), u32::from_le_bytes(*digest)));
+    }
+    (bits.at.div_ceil(8) == gaps.len()).then_some(ids)
+}
+
+struct Writer {
+    out: Vec<u8>,
+    /// Bits that do not fill a byte yet.
+    open: u128,
+    n_open: u32,
+}
+
+impl Writer {
+    fn write(&mut self, bits: u128, n_bits: u32) {
+        self.open |= bits << self.n_open;
+        self.n_open += n_bits;
+        while 8 <= self.n_open {
+            self.out.push(self.open as u8);
+            self.open >>= 8;
+            self.n_open -= 8;
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if 0 < self.n_open {
+            self.out.push(self.open as u8);
+        }
+        self.out
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    /// Bits that were read.
+    at: usize,
+}
+
+impl Reader<'_> {
+    /// What comes next, sixteen bytes of it; zeros behind the end.
+    fn ahead(&self) -> u128 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let ahead = match rest.first_chunk::<16>() {
+            Some(ahead) => *ahead,
+            None => {
+                let mut ahead = [0; 16];
+                ahead[..rest.len()].copy_from_slice(rest);
+                ahead
+            }
+        };
+        u128::from_le_bytes(ahead) >> (self.at % 8)
+    }
+
+    fn read(&mut self, n_bits: u32) -> Option<u128> {
+        let bits = self.ahead() & ((1 << n_bits) - 1);
+        self.at += n_bits as usize;
+        (self.at <= 8 * self.bytes.len()).then_some(bits)
+    }
+
+    /// How many ones there are before the next zero.
+    fn ones(&mut self) -> Option<u128> {
+        let mut n_ones = 0;
+        loop {
+            let ones = self.ahead().trailing_ones();
+            // Of sixteen bytes the first seven bits may have been read.
+            let ones = ones.min(u128::BITS - 8);
+            n_ones += u128::from(ones);
+            self.at += ones as usize;
+            if 8 * self.bytes.len() <= self.at {
+                return None;
+            }
+            if ones < u128::BITS - 8 {
+                self.at += 1;
+                return Some(n_ones);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id() -> impl Strategy<Value = Id> {
+        let key = prop_oneof![
+            any::<u128>().prop_map(|key| key >> (u128::BITS - KEY_BITS)),
+            0..40_u128,
+            Just((1 << KEY_BITS) - 1),
+        ];
+        (key, any::<u32>()).prop_map(|(key, digest)| Id::new(Key(key), digest))
+    }
+
+    proptest! {
+        #[test]
+        fn ids_come_back_and_blocks_are_full_but_not_too_full(ids in btree_set(id(), 1..200)) {
+            let ids: Vec<Id> = ids.into_iter().collect();
+            let blocks = blocks(&ids);
+            let again: Option<Vec<Vec<Id>>> = blocks.iter().map(|block| unpack(block)).collect();
+            prop_assert_eq!(again.unwrap().concat(), ids);
+            for block in &blocks {
+                prop_assert!(block.len() <= BLOCK_BYTES);
+            }
+        }
+
+        #[test]
+        fn damaged_blocks_are_refused_or_read(
+            ids in btree_set(id(), 1..20),
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let ids: Vec<Id> = ids.into_iter().collect();
+            let mut block = blocks(&ids).remove(0);
+            prop_assert!(unpack(&block[..cut.index(block.len())]).is_none());
+            for (at, byte) in damage {
+                let at = at.index(block.len());
+                block[at] = byte;
+            }
+            // Nothing but ids or none, and no more of them than there are digests.
+            prop_assert!(unpack(&block).is_none_or(|ids| ids.len() * DIGEST_BYTES < block.len()));
+        }
+    }
+
+    #[test]
+    fn random_ids_take_less_than_twelve_bytes() {
+        // As far from each other as those of two million.
+        let mut key: u128 = 0;
+        let mut word: u64 = 1;
+        let ids: Vec<Id> = (0..10)
+            .map(|_| {
+                word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                key += u128::from(word >> 4);
+                Id::new(Key(key), 7)
+            })
+            .collect();
+        let n_bytes: usize = blocks(&ids).iter().map(Vec::len).sum();
+        assert!(n_bytes - HEAD_BYTES < 12 * ids.len() + 8, "{n_bytes}");
+    }
+}

@@ -1,0 +1,428 @@
+//! Sheaves: index entries that are likely to stay as they are, some dozens of one list in a row of their
+//! own. An entry stands in the index or in one sheaf, never in both; whoever reads a list merges the two.
+//!
+//! The sweeper binds them. Whoever ends an entry that is in one lets the whole sheaf go back into the index
+//! first. The sheaves of a list do not overlap.
+
+use prost::Message;
+use rusqlite::{Connection, params};
+
+use super::Verdict;
+use super::error::{corrupt_text, refused_or_corrupt};
+use super::row::PLACE_BITS;
+use super::writer::Writer;
+use crate::StoreError;
+use crate::reading::Key;
+
+/// Entries of a sheaf.
+const SHEAF_ENTRIES: usize = if cfg!(test) { 3 } else { 64 };
+/// Living entries at the end of a list that are left where they are: those that come late find their
+/// place among them.
+const LEFT_ENTRIES: usize = SHEAF_ENTRIES;
+/// Sheaves that are bound, or let go, in one commit.
+const AT_ONCE: usize = if cfg!(test) { 2 } else { 32 };
+/// Lists that are looked at between two commits.
+const LISTS_AT_ONCE: usize = if cfg!(test) { 3 } else { 1_024 };
+
+/// Kind and owner of the entries that one report reads in order.
+pub(super) type List = (i64, i64);
+
+/// The entries as they are kept, a column each; numbers as their difference to the one before.
+#[derive(Clone, PartialEq, Message)]
+struct Columns {
+    #[prost(sint64, repeated, tag = "1")]
+    at: Vec<i64>,
+    #[prost(sint64, repeated, tag = "2")]
+    lseq: Vec<i64>,
+    /// How long before the entry's second that of its place is.
+    #[prost(sint64, repeated, tag = "3")]
+    since: Vec<i64>,
+    /// The place's number within its second.
+    #[prost(sint64, repeated, tag = "4")]
+    n: Vec<i64>,
+    #[prost(sint64, repeated, tag = "5")]
+    born: Vec<i64>,
+}
+
+/// A living entry, and the commit that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    key: Key,
+    born: i64,
+}
+
+fn pack(entries: &[Entry]) -> Vec<u8> {
+    let mut columns = Columns::default();
+    let (mut at_before, mut lseq_before, mut born_before) = (0_i64, 0_i64, 0_i64);
+    for Entry { key, born } in entries {
+        let (at, lseq, place) = *key;
+        columns.at.push(at.wrapping_sub(at_before));
+        columns.lseq.push(lseq.wrapping_sub(lseq_before));
+        columns.since.push(at.wrapping_sub(place >> PLACE_BITS));
+        columns.n.push(place & ((1 << PLACE_BITS) - 1));
+        columns.born.push(born.wrapping_sub(born_before));
+        (at_before, lseq_before, born_before) = (at, lseq, *born);
+    }
+    columns.encode_to_vec()
+}
+
+/// The entries of a row; none when it is damaged.
+fn unpack(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let columns = Columns::decode(bytes).ok()?;
+    let Columns {
+        at,
+        lseq,
+        since,
+        n,
+        born,
+    } = &columns;
+    let is_whole = [lseq, since, n, born].iter().all(|c| c.len() == at.len());
+    if !is_whole || at.is_empty() {
+        return None;
+    }
+    let (mut at_before, mut lseq_before, mut born_before) = (0_i64, 0_i64, 0_i64);
+    let entry = |idx: usize| {
+        at_before = at_before.wrapping_add(at[idx]);
+        lseq_before = lseq_before.wrapping_add(lseq[idx]);
+        born_before = born_before.wrapping_add(born[idx]);
+        let second = at_before.wrapping_sub(since[idx]);
+        Entry {
+            key: (at_before, lseq_before, (second << PLACE_BITS) | n[idx]),
+            born: born_before,
+        }
+    };
+    Some((0..at.len()).map(entry).collect())
+}
+
+/// A row.
+struct Sheaf {
+    last: Key,
+    entries: Vec<Entry>,
+}
+
+/// The sheaves of a list whose last entry is this one or behind it, one after the other, until `go_on`
+/// has enough.
+fn each(
+    db: &Connection,
+    list: List,
+    from: Key,
+    mut go_on: impl FnMut(Sheaf) -> bool,
+) -> rusqlite::Result<()> {
+    let mut select = db.prepare_cached(
+        "SELECT last_at, last_lseq, last_place, entries FROM sheaf WHERE kind = ?1 AND owner = ?2 \
+         AND (last_at, last_lseq, last_place) >= (?3, ?4, ?5) \
+         ORDER BY last_at, last_lseq, last_place",
+    )?;
+    let mut rows = select.query(params![list.0, list.1, from.0, from.1, from.2])?;
+    while let Some(row) = rows.next()? {
+        let last = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let entries = unpack(row.get_ref(3)?.as_blob()?);
+        // Without it a report would be short of sessions.
+        let entries = entries.filter(|entries| entries.last().is_some_and(|e| e.key == last));
+        let entries = entries.ok_or_else(|| corrupt_text("entries"))?;
+        if !go_on(Sheaf { last, entries }) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// So many keys of a list behind this one, before the second `until`, as of the commit `bound`.
+pub(super) fn keys(
+    db: &Connection,
+    list: List,
+    after: Key,
+    until: i64,
+    bound: i64,
+    n_max: usize,
+) -> rusqlite::Result<Vec<Key>> {
+    let mut select = db.prepare_cached(
+        "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 \
+         AND (at, lseq, place) > (?3, ?4, ?5) AND at < ?6 AND born <= ?7 \
+         AND (died IS NULL OR ?7 < died) ORDER BY at, lseq, place LIMIT ?8",
+    )?;
+    let rows = select.query_map(
+        params![
+            list.0,
+            list.1,
+            after.0,
+            after.1,
+            after.2,
+            until,
+            bound,
+            n_max as i64
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let mut keys: Vec<Key> = rows.collect::<Result<_, _>>()?;
+    // Behind as many nothing is wanted any more.
+    let behind = (keys.len() == n_max)
+        .then(|| keys.last().copied())
+        .flatten();
+    let (mut n_bound, n_loose) = (0, keys.len());
+    each(db, list, after, |sheaf| {
+        let wanted = sheaf.entries.iter();
+        let wanted = wanted.filter(|e| after < e.key && e.key.0 < until && e.born <= bound);
+        keys.extend(wanted.map(|e| e.key));
+        n_bound = keys.len() - n_loose;
+        n_bound < n_max && sheaf.last.0 < until && behind.is_none_or(|last| sheaf.last < last)
+    })?;
+    if 0 < n_bound {
+        keys.sort_unstable();
+        keys.truncate(n_max);
+    }
+    Ok(keys)
+}
+
+/// Whether a list has this living entry.
+pub(super) fn has(db: &Connection, list: List, key: Key) -> rusqlite::Result<bool> {
+    let mut has = false;
+    each(db, list, key, |sheaf| {
+        has = sheaf.entries.iter().any(|entry| entry.key == key);
+        false
+    })?;
+    Ok(has)
+}
+
+/// Lets the sheaf with this entry, if there is one, go back into the index.
+pub(super) fn let_go(db: &Connection, list: List, key: Key) -> rusqlite::Result<bool> {
+    let mut found = None;
+    each(db, list, key, |sheaf| {
+        let is_in = sheaf.entries.iter().any(|entry| entry.key == key);
+        found = is_in.then_some(sheaf);
+        false
+    })?;
+    let Some(sheaf) = found else {
+        return Ok(false);
+    };
+    let mut insert = db.prepare_cached(
+        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for Entry { key, born } in &sheaf.entries {
+        insert.execute(params![list.0, list.1, key.0, key.1, key.2, born])?;
+    }
+    let last = sheaf.last;
+    db.prepare_cached(
+        "DELETE FROM sheaf WHERE kind = ?1 AND owner = ?2 AND last_at = ?3 AND last_lseq = ?4 \
+         AND last_place = ?5",
+    )?
+    .execute(params![list.0, list.1, last.0, last.1, last.2])?;
+    Ok(true)
+}
+
+/// What is to be done with a list.
+#[derive(Debug, Clone, Copy)]
+enum Task {
+    /// To bind the entries behind this key.
+    Bind(List, Key),
+    /// To let the sheaf with this entry go: as many others have come between its own.
+    LetGo(List, Key),
+}
+
+/// What the sweeper has to do, and the list with which it goes on.
+pub(super) struct Tasks {
+    tasks: Vec<Task>,
+    /// None behind the last list.
+    next: Option<List>,
+}
+
+/// Before all entries of a list.
+const BEFORE_ALL: Key = (i64::MIN, 0, 0);
+
+/// Looks for what is to be done, from this list on.
+pub(super) fn tasks(db: &Connection, from: List) -> Result<Tasks, StoreError> {
+    let look = || -> rusqlite::Result<Tasks> {
+        let mut tasks = Vec::new();
+        let mut next = from;
+        for _ in 0..LISTS_AT_ONCE {
+            let list = db
+                .prepare_cached(
+                    "SELECT kind, owner FROM pick WHERE (kind, owner) >= (?1, ?2) \
+                     ORDER BY kind, owner LIMIT 1",
+                )?
+                .query_row([next.0, next.1], |row| Ok((row.get(0)?, row.get(1)?)));
+            let list: List = match list {
+                Err(rusqlite::Error::QueryReturnedNoRows) => {
+                    return Ok(Tasks { tasks, next: None });
+                }
+                list => list?,
+            };
+            if !of_list(db, list, &mut tasks)? {
+                // There is more to be done with it.
+                return Ok(Tasks {
+                    tasks,
+                    next: Some(list),
+                });
+            }
+            next = (list.0, list.1 + 1);
+        }
+        Ok(Tasks {
+            tasks,
+            next: Some(next),
+        })
+    };
+    look().map_err(refused_or_corrupt)
+}
+
+/// Adds what is to be done with a list; says whether that is all.
+fn of_list(db: &Connection, list: List, tasks: &mut Vec<Task>) -> rusqlite::Result<bool> {
+    let mut after = BEFORE_ALL;
+    loop {
+        let loose = loose(db, list, after, SHEAF_ENTRIES + LEFT_ENTRIES)?;
+        if loose.len() < SHEAF_ENTRIES + LEFT_ENTRIES {
+            return Ok(true);
+        }
+        if AT_ONCE <= tasks.len() {
+            return Ok(false);
+        }
+        match among(db, list, &loose)? {
+            Some(sheaf) => {
+                let n_among = loose.iter().filter(|e| e.key < sheaf.last).count();
+                if SHEAF_ENTRIES <= n_among {
+                    tasks.push(Task::LetGo(list, sheaf.last));
+                    return Ok(false);
+                }
+                after = sheaf.last;
+            }
+            None => {
+                tasks.push(Task::Bind(list, after));
+                after = loose[SHEAF_ENTRIES - 1].key;
+            }
+        }
+    }
+}
+
+/// Living entries of a list that are in no sheaf.
+fn loose(db: &Connection, list: List, after: Key, n_max: usize) -> rusqlite::Result<Vec<Entry>> {
+    let mut select = db.prepare_cached(
+        "SELECT at, lseq, place, born FROM pick WHERE kind = ?1 AND owner = ?2 \
+         AND (at, lseq, place) > (?3, ?4, ?5) AND died IS NULL ORDER BY at, lseq, place LIMIT ?6",
+    )?;
+    let rows = select.query_map(
+        params![list.0, list.1, after.0, after.1, after.2, n_max as i64],
+        |row| {
+            Ok(Entry {
+                key: (row.get(0)?, row.get(1)?, row.get(2)?),
+                born: row.get(3)?,
+            })
+        },
+    )?;
+    rows.collect()
+}
+
+/// The first sheaf that has entries before the last of those that are to make a sheaf.
+fn among(db: &Connection, list: List, loose: &[Entry]) -> rusqlite::Result<Option<Sheaf>> {
+    let (first, last) = (loose[0].key, loose[SHEAF_ENTRIES - 1].key);
+    let mut found = None;
+    each(db, list, first, |sheaf| {
+        found = Some(sheaf);
+        false
+    })?;
+    Ok(found.filter(|sheaf| sheaf.entries[0].key < last))
+}
+
+/// Does it, where it still is to be done. Gives how many entries it concerned.
+pub(super) fn work(writer: &mut Writer<'_>, tasks: &Tasks) -> Result<(Verdict, u64), StoreError> {
+    let db = writer.db;
+    let work = || -> rusqlite::Result<u64> {
+        let mut n_entries = 0;
+        for task in &tasks.tasks {
+            match task {
+                Task::Bind(list, after) => n_entries += bind(db, *list, *after)?,
+                Task::LetGo(list, key) => n_entries += u64::from(let_go(db, *list, *key)?),
+            }
+        }
+        Ok(n_entries)
+    };
+    Ok((Verdict::Keep, work().map_err(refused_or_corrupt)?))
+}
+
+fn bind(db: &Connection, list: List, after: Key) -> rusqlite::Result<u64> {
+    let entries = loose(db, list, after, SHEAF_ENTRIES)?;
+    if entries.len() < SHEAF_ENTRIES || among(db, list, &entries)?.is_some() {
+        return Ok(0);
+    }
+    let mut delete = db.prepare_cached(
+        "DELETE FROM pick WHERE kind = ?1 AND owner = ?2 AND at = ?3 AND lseq = ?4 AND place = ?5 \
+         AND born = ?6 AND died IS NULL",
+    )?;
+    for Entry { key, born } in &entries {
+        delete.execute(params![list.0, list.1, key.0, key.1, key.2, born])?;
+    }
+    let last = entries[SHEAF_ENTRIES - 1].key;
+    db.prepare_cached("INSERT INTO sheaf VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            list.0,
+            list.1,
+            last.0,
+            last.1,
+            last.2,
+            pack(&entries)
+        ])?;
+    Ok(entries.len() as u64)
+}
+
+impl Tasks {
+    /// Whether there is anything to do now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn next(&self) -> Option<List> {
+        self.next
+    }
+}
+
+/// Sheaves that cannot be read, overlap, or have entries that belong to no session as it is.
+pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let mut select = db.prepare(
+        "SELECT kind, owner, last_at, last_lseq, last_place, entries FROM sheaf \
+         ORDER BY kind, owner, last_at, last_lseq, last_place",
+    )?;
+    let mut session = db.prepare("SELECT lseq, start, ended FROM session WHERE place = ?1")?;
+    let mut twice = db.prepare(
+        "SELECT 1 FROM pick WHERE kind = ?1 AND owner = ?2 AND at = ?3 AND lseq = ?4 AND place = ?5 \
+         AND died IS NULL",
+    )?;
+    let mut rows = select.query([])?;
+    let mut before: Option<(List, Key)> = None;
+    let mut n_strays = 0;
+    while let Some(row) = rows.next()? {
+        let list: List = (row.get(0)?, row.get(1)?);
+        let last: Key = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let named =
+            |what: &str| format!("the sheaf of list {list:?} up to second {} {what}", last.0);
+        let entries = unpack(row.get_ref(5)?.as_blob()?).unwrap_or_default();
+        let is_ordered = entries.is_sorted_by(|a, b| a.key < b.key);
+        if !is_ordered || entries.last().is_none_or(|entry| entry.key != last) {
+            faults.push(named("cannot be read"));
+            continue;
+        }
+        if before.is_some_and(|(of, last)| of == list && entries[0].key <= last) {
+            faults.push(named("overlaps the one before"));
+        }
+        before = Some((list, last));
+        for Entry { key, .. } in &entries {
+            let by_end = list.0 % 2 == 1;
+            let is_right = session.query_row([key.2], |row| {
+                let (lseq, start): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let ended: Option<i64> = row.get(2)?;
+                let at = if by_end { ended } else { Some(start) };
+                Ok(lseq == key.1 && at == Some(key.0))
+            });
+            let is_right = match is_right {
+                Err(rusqlite::Error::QueryReturnedNoRows) => false,
+                is_right => is_right?,
+            };
+            let is_twice = twice.exists(params![list.0, list.1, key.0, key.1, key.2])?;
+            n_strays += u64::from(!is_right || is_twice);
+        }
+    }
+    if 0 < n_strays {
+        faults.push(format!(
+            "{n_strays} entries of sheaves point to no session as it is, or stand in the index too"
+        ));
+    }
+    Ok(faults)
+}
