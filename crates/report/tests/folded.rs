@@ -15,8 +15,10 @@ use debrief_domain::{
 };
 use debrief_report::{
     Answer, COLUMNS, Coding, DIALECTS, DefinesCustomFields, Dialect, Format, Head, Level, LinkKey,
-    Links, Parts, RecordingsView, ReportKind, Sealed, Sealer, SessionReader, session_parts,
+    Links, Parts, RETOLD_BYTES_MAX, RecordingsView, ReportKind, Sealed, Sealer, SessionReader,
+    retell, session_parts,
 };
+use expect_test::expect_file;
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
@@ -326,6 +328,70 @@ fn ended(n: usize) -> Session {
 /// A session of which next to nothing is known.
 fn bare(kind: EventType) -> Session {
     fold(9, vec![event(0, kind)], Moment::Now(now())).unwrap()
+}
+
+// ---- Retelling ----
+
+fn sealed(session: &Session) -> Vec<u8> {
+    Sealer::new(Level::Keep).seal(&parts_of(session))
+}
+
+/// Archives hold what this does not say, and are read by it. So it must stay as it is.
+#[test]
+fn what_is_retold_of_equal_bytes_is_equal_for_ever() {
+    let told = format!("{:#?}\n", retell(&sealed(&ended(1))));
+    expect_file!["fixtures/retold.txt"].assert_eq(&told);
+}
+
+#[test]
+fn most_of_an_event_is_retold() {
+    let events = &ended(2).events;
+    let told = retell(&sealed(&ended(2)));
+    assert_eq!(told.len(), events.len());
+    for (told, event) in told.iter().zip(events) {
+        assert_eq!((told.at, told.kind), (event.at, event.kind));
+        assert_eq!(
+            told.system_information.len(),
+            event.system_information.len()
+        );
+        assert_eq!(told.files.len(), event.files.len());
+        assert_eq!(told.survey, event.survey.clone().map(retold_survey));
+    }
+    let started = told[0].session.clone().unwrap();
+    assert_eq!(started.custom_attributes.len(), 3);
+    assert_eq!(started.jump_group, context().jump_group);
+}
+
+/// What XML cannot carry is lost.
+fn retold_survey(mut survey: Box<Survey>) -> Box<Survey> {
+    for question in &mut survey.questions {
+        question.label = question.label.replace('\u{3}', "\u{FFFD}");
+    }
+    survey
+}
+
+#[test]
+fn bytes_that_cannot_be_read_tell_of_nothing() {
+    let whole = sealed(&ended(1));
+    assert!(!retell(&whole).is_empty());
+    for end in (0..whole.len()).step_by(7) {
+        assert!(retell(&whole[..end]).is_empty(), "{end}");
+    }
+}
+
+#[test]
+fn a_long_session_is_retold_up_to_the_limit_and_not_past_it() {
+    let with_text_of = |n: usize| {
+        let mut line = event(1, EventType::ChatMessage);
+        line.body = Some(Body::Text("x".repeat(n)));
+        let events = vec![event(0, EventType::SessionStart), line];
+        fold(8, events, Moment::Silent).unwrap()
+    };
+    let text_len = |session: &Session| Sealed::parse(&sealed(session)).unwrap().text_len();
+    let n = RETOLD_BYTES_MAX - text_len(&with_text_of(0));
+    for (n, n_told) in [(n, 2), (n + 1, 0)] {
+        assert_eq!(retell(&sealed(&with_text_of(n))).len(), n_told);
+    }
 }
 
 // ---- XML ----

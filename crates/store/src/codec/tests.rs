@@ -236,3 +236,80 @@ proptest! {
         prop_assert_eq!(written, bytes);
     }
 }
+
+fn bytes_of(events: &[d::Event]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    events.iter().for_each(|event| add_event(&mut bytes, event));
+    bytes
+}
+
+/// An event as it is retold: at the whole second, under any id, and with this of it changed.
+fn retold(event: &d::Event, change: usize) -> d::Event {
+    let mut told = event.clone();
+    told.id = EventId::parse("0").unwrap();
+    told.at = At::from_secs(event.at.secs()).unwrap();
+    match change {
+        0 => told.body = Some(Body::Text("other".into())),
+        1 => told.data.push(("more".into(), "x".into())),
+        2 => told.data.clear(),
+        3 => told.kind = EventType::SessionEnd,
+        4 => told.at = At::MIN,
+        _ => {}
+    }
+    told
+}
+
+proptest! {
+    #[test]
+    fn what_is_not_retold_makes_up_for_it(
+        events in vec(event(), 0..6),
+        told in vec((any::<prop::sample::Index>(), 0..9_usize), 0..8),
+        damage in (any::<prop::sample::Index>(), 1..=255_u8),
+    ) {
+        let told: Vec<d::Event> = match events.as_slice() {
+            [] => Vec::new(),
+            events => told.iter().map(|(n, change)| retold(n.get(events), *change)).collect(),
+        };
+        let bytes = bytes_of(&events);
+        let rest = rest_of(&bytes, "lsid", &told).unwrap();
+        prop_assert_eq!(&events_of(&rest, "lsid", &told, bytes.len()).unwrap(), &bytes);
+        if !bytes.is_empty() {
+            prop_assert!(events_of(&rest, "lsid", &told, bytes.len() - 1).is_err());
+        }
+        let mut damaged = rest.clone();
+        damaged[damage.0.index(rest.len())] ^= damage.1;
+        // Bits that fill the last byte may be any.
+        let read = events_of(&damaged, "lsid", &told, bytes.len());
+        prop_assert!(read.is_err() || read.unwrap() == bytes);
+        let cut = damage.0.index(rest.len());
+        prop_assert!(events_of(&rest[..cut], "lsid", &told, bytes.len()).is_err());
+    }
+
+    #[test]
+    fn foreign_bytes_are_no_rest_of_events(bytes in vec(any::<u8>(), 0..200)) {
+        let told = [d::Event::new(
+            EventId::parse("0").unwrap(),
+            Lsid::parse("lsid").unwrap(),
+            At::MIN,
+            EventType::ChatMessage,
+        )];
+        prop_assert!(events_of(&bytes, "lsid", &told, 1 << 20).is_err());
+    }
+}
+
+#[test]
+fn of_events_that_are_retold_whole_only_thousandths_are_kept() {
+    let event = |n: i64| {
+        let id = EventId::parse(&format!("lsid-{n}")).unwrap();
+        let at = At::from_millis(1_700_000_000_000 + 777 * n).unwrap();
+        d::Event {
+            body: Some(Body::Text("text ".repeat(20))),
+            ..d::Event::new(id, Lsid::parse("lsid").unwrap(), at, EventType::ChatMessage)
+        }
+    };
+    let events: Vec<d::Event> = (0..100).map(event).collect();
+    let told: Vec<d::Event> = events.iter().map(|event| retold(event, 9)).collect();
+    let rest = rest_of(&bytes_of(&events), "lsid", &told).unwrap();
+    // A checksum, a length and a number; a tag and ten bits each.
+    assert_eq!(rest.len(), 4 + 2 + 1 + 100 + 125);
+}

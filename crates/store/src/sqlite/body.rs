@@ -94,6 +94,15 @@ fn forget(db: &Connection, place: i64) -> rusqlite::Result<bool> {
     Ok(row.is_some())
 }
 
+/// Puts a session's sealed bytes behind all others.
+#[cfg(test)]
+pub(super) fn move_away(writer: &mut Writer<'_>, place: i64) -> Result<(), StoreError> {
+    let row = row(writer.db, place).map_err(refused_or_corrupt)?;
+    let row = row.ok_or_else(|| StoreError::corrupt("no sealed bytes"))?;
+    let bytes = writer.known.tails.read(row.slot)?;
+    put_same(writer, place, (row.change, row.names), &bytes).map_err(refused_or_corrupt)
+}
+
 /// Looks up one row after the other: who asks for many finds the statement once.
 pub(super) struct Rows<'c>(CachedStatement<'c>);
 

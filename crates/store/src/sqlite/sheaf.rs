@@ -338,10 +338,11 @@ pub(super) fn work(writer: &mut Writer<'_>, tasks: &Tasks) -> Result<(Verdict, u
 }
 
 fn bind(db: &Connection, list: List, after: Key) -> rusqlite::Result<u64> {
-    let entries = loose(db, list, after, SHEAF_ENTRIES)?;
-    if entries.len() < SHEAF_ENTRIES || among(db, list, &entries)?.is_some() {
+    let mut entries = loose(db, list, after, SHEAF_ENTRIES + LEFT_ENTRIES)?;
+    if entries.len() < SHEAF_ENTRIES + LEFT_ENTRIES || among(db, list, &entries)?.is_some() {
         return Ok(0);
     }
+    entries.truncate(SHEAF_ENTRIES);
     let mut delete = db.prepare_cached(
         "DELETE FROM pick WHERE kind = ?1 AND owner = ?2 AND at = ?3 AND lseq = ?4 AND place = ?5 \
          AND born = ?6 AND died IS NULL",

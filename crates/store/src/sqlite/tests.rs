@@ -2,7 +2,9 @@
 
 mod here;
 mod settling;
+mod sheaves;
 mod shelves;
+mod told;
 
 use std::path::Path;
 

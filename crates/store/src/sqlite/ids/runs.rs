@@ -547,4 +547,43 @@ mod tests {
         assert!(n_looked < 100, "{n_looked}");
         assert!(ids.know(&db, &name(0), 0).is_err());
     }
+
+    #[test]
+    fn runs_of_the_formats_before_the_ninth_are_known_and_merged() {
+        let (db, mut change, n_ids) = left_behind();
+        let mut ids = Ids::default();
+        ids.begin(&db, change).unwrap();
+        for run in &ids.runs.live {
+            for n in 0..run.n_blocks {
+                let of_block = run.block(&db, n).unwrap();
+                // These had twelve bytes of the key.
+                let plain = of_block.iter().flat_map(|id| {
+                    let mut bytes = id.bytes();
+                    bytes[10..12].copy_from_slice(&[0xAB, 0xCD]);
+                    bytes
+                });
+                let plain: Vec<u8> = plain.collect();
+                db.execute(
+                    "UPDATE id_block SET ids = ?2 WHERE id = ?1",
+                    params![run.first + n, plain],
+                )
+                .unwrap();
+            }
+        }
+        db.execute("UPDATE id_run SET form = 0", []).unwrap();
+        let mut ids = Ids::default();
+        ids.begin(&db, change).unwrap();
+        for n in (0..n_ids).step_by(7) {
+            let known = ids.know(&db, &name(n), 0).unwrap();
+            assert_eq!(known, Some(n as u32), "{n}");
+        }
+        add(&mut ids, &db, &mut change, n_ids..4 * n_ids, 512);
+        let plain = "SELECT count(*) FROM id_run WHERE form = 0 AND live = 1";
+        let n_plain: i64 = db.query_row(plain, [], |row| row.get(0)).unwrap();
+        assert!(n_plain < 4, "{n_plain}");
+        for n in (0..4 * n_ids).step_by(7) {
+            let known = ids.know(&db, &name(n), 0).unwrap();
+            assert_eq!(known, Some(n as u32), "{n}");
+        }
+    }
 }

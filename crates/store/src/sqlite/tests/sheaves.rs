@@ -1,0 +1,207 @@
+//! Sheaves: bound of what is there, read beside the index, let go by whatever ends one of their entries,
+//! and compared by `verify`.
+
+use super::*;
+use crate::conformance::one_page;
+use debrief_domain::{SiteId, TeamId, Window};
+
+fn number(directory: &Path, sql: &str) -> i64 {
+    db(directory).query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+/// Living entries in the index and sheaves.
+fn n_loose_and_sheaves(directory: &Path) -> (i64, i64) {
+    (
+        number(directory, "SELECT count(*) FROM pick WHERE died IS NULL"),
+        number(directory, "SELECT count(*) FROM sheaf"),
+    )
+}
+
+/// A store with sealed sessions `s0`, `s1` … a hundred seconds apart, whose bytes are their names.
+async fn store(n_sessions: i64) -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for n in 0..n_sessions {
+        let name = format!("s{n}");
+        sealed(&store, &name, n * 100, name.as_bytes()).await;
+    }
+    (directory, store)
+}
+
+async fn tidy(store: &Store) {
+    while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
+}
+
+async fn assert_whole(store: &Store) {
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+    for examined in store.examine(-1, 100).await.unwrap() {
+        assert_eq!(examined.faults, Vec::<String>::new());
+    }
+}
+
+/// What each filter finds, by start and by end.
+async fn all_lists(store: &Store) -> Vec<Vec<String>> {
+    let filters = [
+        Filter::All,
+        Filter::AnyTeam,
+        Filter::OwnedBy(RepId::parse("1").unwrap()),
+        Filter::Team(TeamId::parse("2").unwrap()),
+        Filter::Site(SiteId::parse("1").unwrap()),
+        Filter::OwnedBy(RepId::parse("nobody").unwrap()),
+    ];
+    let mut lists = Vec::new();
+    for filter in filters {
+        for window in [
+            Window {
+                from: At::MIN,
+                until: None,
+            },
+            Window {
+                from: crate::conformance::at(200),
+                until: Some(crate::conformance::at(500)),
+            },
+        ] {
+            for which in [Which::Started(window), Which::Ended(window)] {
+                lists.push(read(store, which, filter.clone()).await);
+            }
+        }
+    }
+    lists
+}
+
+#[tokio::test]
+async fn lists_are_bound_when_they_are_long_enough_and_read_the_same() {
+    // Three make a sheaf, and three are left.
+    for (n_sessions, n_sheaves) in [(5, 0), (6, 1), (8, 1), (9, 2)] {
+        let (directory, store) = store(n_sessions).await;
+        let before = all_lists(&store).await;
+        assert_eq!(before[0].len() as i64, n_sessions);
+        let (n_entries, _) = n_loose_and_sheaves(directory.path());
+        tidy(&store).await;
+        // Of all sessions, of their owner, any team, their team and their site, each by start and by end.
+        let n_sheaves = 10 * n_sheaves;
+        assert_eq!(
+            n_loose_and_sheaves(directory.path()),
+            (n_entries - 3 * n_sheaves, n_sheaves)
+        );
+        assert_eq!(all_lists(&store).await, before);
+        assert_whole(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_ends_lets_its_sheaf_go_and_earlier_moments_see_it() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    let before = all_lists(&store).await;
+    let selection = debrief_domain::Selection {
+        which: started().which,
+        filter: Filter::OwnedBy(RepId::parse("1").unwrap()),
+    };
+    let reading = Reading::new(selection, crate::Members::default());
+    let (reading, first) = one_page(&store, reading, 1).await;
+    assert_eq!(first, ["s0"]);
+    // It began earlier than it seemed: all of its entries by start end.
+    let mut late = session("s4", 150, None, "1", "2", "1");
+    late.truncate(1);
+    late[0].id = EventId::parse("late").unwrap();
+    append(&store, late).await;
+    let after = all_lists(&store).await;
+    assert_eq!(after[0][..4], ["s0", "s1", "s4", "s2"]);
+    assert_eq!(before[0].len(), after[0].len());
+    // Five of ten lists, each with two sheaves before.
+    assert_eq!(n_loose_and_sheaves(directory.path()).1, 15);
+    let rest = crate::conformance::rest(&store, reading).await;
+    assert_eq!([first, rest].concat(), before[8]);
+    seal_all(&store, b"s4").await;
+    tidy(&store).await;
+    assert_eq!(all_lists(&store).await, after);
+    assert_whole(&store).await;
+}
+
+#[tokio::test]
+async fn entries_that_come_late_are_bound_again_with_those_they_came_between() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    let (n_loose, _) = n_loose_and_sheaves(directory.path());
+    for n in 0..3 {
+        let name = format!("late{n}");
+        sealed(&store, &name, 110 + n, name.as_bytes()).await;
+    }
+    let before = all_lists(&store).await;
+    tidy(&store).await;
+    assert_eq!(all_lists(&store).await, before);
+    let bound = n_loose_and_sheaves(directory.path());
+    assert_eq!(bound, (n_loose, 30));
+    assert_whole(&store).await;
+}
+
+#[tokio::test]
+async fn a_sheaf_that_cannot_be_read_is_an_error_and_never_a_shorter_report() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    for damage in [
+        "UPDATE sheaf SET entries = x'0A'",
+        "UPDATE sheaf SET entries = x''",
+        "UPDATE sheaf SET last_at = last_at + 1",
+    ] {
+        let db = db(directory.path());
+        db.execute_batch("CREATE TABLE copy AS SELECT * FROM sheaf")
+            .unwrap();
+        db.execute(damage, []).unwrap();
+        let selection = debrief_domain::Selection {
+            which: started().which,
+            filter: Filter::AnyTeam,
+        };
+        let reading = Reading::new(selection, crate::Members::default());
+        let shown = store.page(reading, Box::new(|_| Ok(Flow::More))).await;
+        assert!(matches!(shown, Err(StoreError::Corrupt { .. })), "{damage}");
+        let faults = store.integrity().await.unwrap();
+        assert!(
+            faults.iter().any(|fault| fault.contains("sheaf")),
+            "{faults:?}"
+        );
+        db.execute_batch(
+            "DELETE FROM sheaf; INSERT INTO sheaf SELECT * FROM copy; DROP TABLE copy",
+        )
+        .unwrap();
+    }
+    assert_whole(&store).await;
+}
+
+#[tokio::test]
+async fn entries_that_belong_to_no_session_or_stand_twice_are_named() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    let db = db(directory.path());
+    db.execute_batch("BEGIN; UPDATE session SET lseq = lseq + 100 WHERE lsid = 's1'")
+        .unwrap();
+    assert_eq!(sheaf::faults(&db).unwrap().len(), 1);
+    db.execute_batch("ROLLBACK; BEGIN; DELETE FROM session WHERE lsid = 's1'")
+        .unwrap();
+    assert_eq!(sheaf::faults(&db).unwrap().len(), 1);
+    db.execute_batch(
+        "ROLLBACK; BEGIN; INSERT OR IGNORE INTO pick SELECT 0, 0, start, lseq, place, born, NULL FROM session",
+    )
+    .unwrap();
+    assert_eq!(sheaf::faults(&db).unwrap().len(), 1);
+    // Two that overlap: the later one gets the entries of both.
+    db.execute_batch("ROLLBACK; BEGIN; UPDATE sheaf SET owner = 0, kind = 0 WHERE kind = 4")
+        .unwrap_err();
+    assert_eq!(sheaf::faults(&db).unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn two_processes_bind_what_is_there_once() {
+    let (directory, store) = store(9).await;
+    let ours = Sqlite::open(directory.path()).unwrap();
+    let theirs = Sqlite::open(directory.path()).unwrap();
+    let looked = ours.read(|db| sheaf::tasks(db, (i64::MIN, i64::MIN)));
+    let tasks = looked.await.unwrap();
+    while 0 < theirs.tidy(At::MIN, 64).await.unwrap() {}
+    let before = n_loose_and_sheaves(directory.path());
+    let n_entries = ours.write(move |writer| sheaf::work(writer, &tasks)).await;
+    assert_eq!(n_entries.unwrap(), 0);
+    assert_eq!(n_loose_and_sheaves(directory.path()), before);
+    assert_whole(&store).await;
+}
