@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use crate::write::{escape_attribute, escape_text};
 
 /// An element with everything in it.
@@ -13,7 +15,7 @@ pub struct Element {
     /// Its namespace, if that is not the report's own.
     pub foreign: Option<Arc<str>>,
     /// Its local name.
-    pub name: Box<str>,
+    pub name: CompactString,
     /// Its attributes, in document order, without namespace declarations.
     pub attributes: Vec<Attribute>,
     /// What is in it.
@@ -26,9 +28,9 @@ pub struct Attribute {
     /// Prefix and namespace, for the few attributes that have one.
     pub foreign: Option<(Arc<str>, Arc<str>)>,
     /// Its local name.
-    pub name: Box<str>,
+    pub name: CompactString,
     /// Its value, with references resolved.
-    pub value: String,
+    pub value: CompactString,
 }
 
 /// What stands in an element.
@@ -37,7 +39,7 @@ pub enum Node {
     /// Another element.
     Element(Element),
     /// Text, with references resolved.
-    Text(String),
+    Text(CompactString),
 }
 
 impl Element {

@@ -12,13 +12,15 @@ use std::collections::HashSet;
 use std::io::BufRead;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+use memchr::{memchr, memchr2};
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event, attributes};
 use quick_xml::name::{NamespaceResolver, PrefixDeclaration, QName, ResolveResult};
-use quick_xml::reader::NsReader;
+use quick_xml::reader::Reader;
 
 use crate::element::{Attribute, Element, Node};
-use crate::write::{is_xml_char, is_xml_text};
+use crate::write::{is_surely_xml_text, is_xml_char, is_xml_text};
 
 pub use download::{Download, downloads};
 pub use imported::Imported;
@@ -88,11 +90,12 @@ const OWN: Bounds = Bounds {
 
 /// Reads sessions out of a document.
 pub struct SessionReader<R> {
-    xml: NsReader<Source<R>>,
+    xml: Reader<Source<R>>,
+    resolver: NamespaceResolver,
+    /// Of each open element, whether it may declare namespaces.
+    scopes: Vec<Scope>,
     buffer: Vec<u8>,
     stage: Stage,
-    /// Where the current token begins.
-    position: Position,
     namespaces: Namespaces,
     namespace_out: String,
     passed_over: u64,
@@ -128,14 +131,15 @@ impl<R: BufRead> SessionReader<R> {
     /// A reader of one document. `namespace` is what the report calls its own elements; it is
     /// needed where a foreign element has one of them in it.
     pub fn new(reader: R, namespace: &str) -> SessionReader<R> {
-        let mut xml = NsReader::from_reader(Source::new(reader));
+        let mut xml = Reader::from_reader(Source::new(reader));
         xml.config_mut().check_comments = true;
         xml.config_mut().expand_empty_elements = true;
         SessionReader {
             xml,
+            resolver: NamespaceResolver::default(),
+            scopes: Vec::new(),
             buffer: Vec::new(),
             stage: Stage::Prolog,
-            position: Position { line: 1, column: 1 },
             namespaces: Namespaces::default(),
             namespace_out: namespace.into(),
             passed_over: 0,
@@ -158,7 +162,7 @@ impl<R: BufRead> SessionReader<R> {
 
     /// Bytes read so far.
     pub fn n_bytes(&self) -> u64 {
-        self.xml.buffer_position()
+        self.xml.get_ref().n_bytes()
     }
 
     /// The next session; none at the end of a whole document.
@@ -185,10 +189,10 @@ impl<R: BufRead> SessionReader<R> {
             let token = self.token(self.bounds.token_bytes)?;
             match (self.stage, token) {
                 (_, Token::DocType) => return Err(self.error("a document type is not accepted")),
-                (Stage::Prolog, Token::Start(root, _)) if root.is_own(self.kind.root) => {
+                (Stage::Prolog, Token::Start(root)) if root.is_own(self.kind.root) => {
                     self.stage = Stage::Root;
                 }
-                (Stage::Prolog, Token::Start(root, _)) if root.is_own("error") => {
+                (Stage::Prolog, Token::Start(root)) if root.is_own("error") => {
                     let text = self.element(root)?.text();
                     let message = format!("the document is an error answer: {text}");
                     return Err(ReadError {
@@ -196,18 +200,18 @@ impl<R: BufRead> SessionReader<R> {
                         ..self.error(&message)
                     });
                 }
-                (Stage::Prolog, Token::Start(root, _)) => {
+                (Stage::Prolog, Token::Start(root)) => {
                     let name = &root.name;
                     let expected = self.kind.root;
                     let message = format!("expected the root `{expected}`, found `{name}`");
                     return Err(self.error(&message));
                 }
-                (Stage::Root, Token::Start(session, position))
-                    if session.is_own(self.kind.item) =>
-                {
+                (Stage::Root, Token::Start(session)) if session.is_own(self.kind.item) => {
+                    let position = self.position();
                     return Ok(Some((self.element(session)?, position)));
                 }
-                (Stage::Root, Token::Start(error, position)) if error.is_own("error") => {
+                (Stage::Root, Token::Start(error)) if error.is_own("error") => {
+                    let position = self.position();
                     let text = self.element(error)?.text();
                     let message = format!("the document holds an error answer: {text}");
                     return Err(ReadError {
@@ -215,7 +219,7 @@ impl<R: BufRead> SessionReader<R> {
                         ..broken(position, message)
                     });
                 }
-                (Stage::Root, Token::Start(other, _)) => {
+                (Stage::Root, Token::Start(other)) => {
                     self.element(other)?;
                     self.passed_over += 1;
                 }
@@ -258,7 +262,7 @@ impl<R: BufRead> SessionReader<R> {
                 return Err(self.error(&message));
             }
             match self.token(left.min(self.bounds.token_bytes))? {
-                Token::Start(element, _) => {
+                Token::Start(element) => {
                     // The root is open too.
                     if DEPTH_MAX <= open.len() + 1 {
                         return Err(self.error(&format!("more than {DEPTH_MAX} nested elements")));
@@ -276,7 +280,12 @@ impl<R: BufRead> SessionReader<R> {
                     };
                     match parent.children.last_mut() {
                         Some(Node::Text(before)) => before.push_str(&text),
-                        Some(Node::Element(_)) | None => parent.children.push(Node::Text(text)),
+                        Some(Node::Element(_)) => parent.children.push(Node::Text(text)),
+                        None => {
+                            // Most elements with text have nothing else.
+                            parent.children.reserve_exact(1);
+                            parent.children.push(Node::Text(text));
+                        }
                     }
                 }
                 Token::End => {
@@ -302,30 +311,46 @@ impl<R: BufRead> SessionReader<R> {
     /// The next token of at most `bytes_max` bytes, checked and owned.
     fn token(&mut self, bytes_max: u64) -> Result<Token, ReadError> {
         self.buffer.clear();
-        self.position = self.xml.get_mut().begin_token(bytes_max);
-        let position = self.position;
-        let at = |message: String| broken(position, message);
+        self.xml.get_mut().begin_token(bytes_max);
+        self.next_token()
+            .map_err(|message| broken(self.position(), message))
+    }
+
+    fn next_token(&mut self) -> Result<Token, String> {
+        let is_first = self.xml.get_ref().is_first();
         let event = match self.xml.read_event_into(&mut self.buffer) {
             Ok(event) => event,
-            Err(error) => return Err(at(sentence(&error))),
+            Err(error) => return Err(sentence(&error)),
         };
-        let checked = |text: String| match is_xml_text(&text) {
-            true => Ok(Token::Text(text)),
-            false => Err(at("a character that XML 1.0 does not permit".into())),
+        let checked = |text: &str| match is_xml_text(text) {
+            true => Ok(Token::Text(text.into())),
+            false => Err("a character that XML 1.0 does not permit".into()),
         };
         match event {
             Event::Start(tag) => {
-                let resolver = self.xml.resolver();
-                let out = &*self.namespace_out;
+                let (out, stage) = (&*self.namespace_out, self.stage);
                 let namespaces = &mut self.namespaces;
-                let element = start(&tag, resolver, namespaces, out, self.stage).map_err(at)?;
-                Ok(Token::Start(element, position))
+                let element = if let Some(element) = plain(&tag) {
+                    self.scopes.push(Scope::Same);
+                    namespaces.add_to(element, &self.resolver, out, stage)
+                } else {
+                    let pushed = self.resolver.push(&tag);
+                    pushed.map_err(|error| sentence(&error.into()))?;
+                    self.scopes.push(Scope::Own);
+                    start(&tag, &self.resolver, namespaces, out, stage)
+                };
+                element.map(Token::Start)
             }
-            Event::Empty(_) => Err(at("an empty-element tag was not expanded".into())),
-            Event::End(_) => Ok(Token::End),
-            Event::Text(text) if text.contains("]]>") => Err(at("`]]>` in character data".into())),
-            Event::Text(text) => checked(text.xml10_content().into_owned()),
-            Event::CData(text) => checked(text.xml10_content().into_owned()),
+            Event::Empty(_) => Err("an empty-element tag was not expanded".into()),
+            Event::End(_) => {
+                if let Some(Scope::Own) = self.scopes.pop() {
+                    self.resolver.pop();
+                }
+                Ok(Token::End)
+            }
+            Event::Text(text) if has_section_end(&text) => Err("`]]>` in character data".into()),
+            Event::Text(text) => checked(&text.xml10_content()),
+            Event::CData(text) => checked(&text.xml10_content()),
             Event::GeneralRef(reference) => {
                 let resolved = match &*reference {
                     "amp" => Some('&'),
@@ -334,24 +359,24 @@ impl<R: BufRead> SessionReader<R> {
                     "quot" => Some('"'),
                     "apos" => Some('\''),
                     name => {
-                        let refuse = || at(format!("the entity `&{name};` is not accepted"));
+                        let refuse = || format!("the entity `&{name};` is not accepted");
                         let resolved = reference.resolve_char_ref().map_err(|_| refuse())?;
                         Some(resolved.filter(|&c| is_xml_char(c)).ok_or_else(refuse)?)
                     }
                 };
                 Ok(Token::Text(resolved.into_iter().collect()))
             }
-            Event::Decl(_) if (Position { line: 1, column: 1 }) != position => {
-                Err(at("an XML declaration that is not at the beginning".into()))
+            Event::Decl(_) if !is_first => {
+                Err("an XML declaration that is not at the beginning".into())
             }
             Event::Decl(declaration) => match declaration.encoding() {
                 Some(Ok(name)) if !is_utf8(&name) => {
                     let name: String = name.chars().take(40).collect();
-                    Err(at(format!(
+                    Err(format!(
                         "the encoding `{name}` is not accepted; expected UTF-8"
-                    )))
+                    ))
                 }
-                Some(Err(_)) => Err(at("a broken XML declaration".into())),
+                Some(Err(_)) => Err("a broken XML declaration".into()),
                 Some(Ok(_)) | None => Ok(Token::Nothing),
             },
             Event::DocType(_) => Ok(Token::DocType),
@@ -360,8 +385,13 @@ impl<R: BufRead> SessionReader<R> {
         }
     }
 
-    fn error(&self, message: &str) -> ReadError {
-        broken(self.position, message.into())
+    /// Where the current token begins.
+    fn position(&mut self) -> Position {
+        self.xml.get_mut().position()
+    }
+
+    fn error(&mut self, message: &str) -> ReadError {
+        broken(self.position(), message.into())
     }
 }
 
@@ -384,7 +414,7 @@ pub(crate) fn read_own(session: &[u8], namespace: &str) -> Result<Element, ReadE
     loop {
         match (reader.stage, reader.token(OWN.token_bytes)?) {
             (Stage::Prolog, Token::Start(..)) => reader.stage = Stage::Root,
-            (_, Token::Start(session, _)) => return reader.element(session),
+            (_, Token::Start(session)) => return reader.element(session),
             (_, Token::Eof) => return Err(reader.error("no session")),
             (_, Token::End | Token::Text(_) | Token::DocType | Token::Nothing) => {}
         }
@@ -392,12 +422,25 @@ pub(crate) fn read_own(session: &[u8], namespace: &str) -> Result<Element, ReadE
 }
 
 enum Token {
-    Start(Element, Position),
+    Start(Element),
     End,
-    Text(String),
+    Text(CompactString),
     DocType,
     Nothing,
     Eof,
+}
+
+fn has_section_end(text: &str) -> bool {
+    memchr(b']', text.as_bytes()).is_some_and(|at| text[at..].contains("]]>"))
+}
+
+/// What an element means for the namespaces in it.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// It declares none.
+    Same,
+    /// It may declare some.
+    Own,
 }
 
 fn is_utf8(name: &str) -> bool {
@@ -416,6 +459,41 @@ fn sentence(error: &quick_xml::Error) -> String {
     text.chars().take(300).collect()
 }
 
+/// An element of a start tag as nearly all are: names of small letters, values that stand for themselves,
+/// and no namespace anywhere. Of any other there is none, and [`start`] has to look closer.
+fn plain(tag: &str) -> Option<Element> {
+    let is_letter = |b: &u8| b.is_ascii_lowercase() || *b == b'_';
+    let n_letters = |text: &str| text.bytes().take_while(|b| is_letter(b)).count();
+    let (name, mut rest) = tag.split_at(n_letters(tag));
+    if name.is_empty() {
+        return None;
+    }
+    let mut element = Element::new(name);
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(' ')?;
+        let (name, behind) = rest.split_at(n_letters(rest));
+        let behind = behind.strip_prefix("=\"")?;
+        let (value, behind) = behind.split_at(memchr(b'"', behind.as_bytes())?);
+        let is_known = |known: &Attribute| known.name == name;
+        if name.is_empty()
+            || name == "xmlns"
+            || memchr2(b'<', b'&', value.as_bytes()).is_some()
+            || !is_surely_xml_text(value)
+            || element.attributes.len() == ATTRIBUTES_MAX
+            || element.attributes.iter().any(is_known)
+        {
+            return None;
+        }
+        element.attributes.push(Attribute {
+            foreign: None,
+            name: name.into(),
+            value: value.into(),
+        });
+        rest = &behind[1..];
+    }
+    Some(element)
+}
+
 /// An element of a start tag, with its namespace and its attributes. Its namespace is the
 /// report's own if it is the root's, or `out`, the one it would be written in.
 fn start(
@@ -426,10 +504,6 @@ fn start(
     stage: Stage,
 ) -> Result<Element, String> {
     let (resolved, local) = resolver.resolve_element(tag.name());
-    let namespace = namespaces.of(&resolved)?;
-    if stage == Stage::Prolog {
-        namespaces.own.clone_from(&namespace);
-    }
     let name = local.as_ref();
     check_name(name)?;
     if let Some(prefix) = tag.name().prefix() {
@@ -437,9 +511,7 @@ fn start(
     }
     check_blanks(tag.attributes_raw())?;
     let mut element = Element::new(name);
-    if namespace != namespaces.own && namespace.as_deref() != Some(out) {
-        element.foreign = Some(namespace.unwrap_or_else(|| "".into()));
-    }
+    namespaces.place(&mut element, &resolved, out, stage)?;
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|error| error.to_string())?;
         if attribute.value.contains('<') {
@@ -469,7 +541,7 @@ fn start(
         element.attributes.push(Attribute {
             foreign: prefix.zip(namespaces.of(&resolved)?),
             name: local.as_ref().into(),
-            value: value.into_owned(),
+            value: value.into(),
         });
     }
     check_distinct(&element.attributes)?;
@@ -489,16 +561,15 @@ fn value<'a>(attribute: &attributes::Attribute<'a>) -> Result<Cow<'a, str>, Stri
 
 /// Refuses attributes without a blank between them, which the tokenizer takes.
 fn check_blanks(attributes: &str) -> Result<(), String> {
-    let mut rest = attributes;
-    while let Some(begin) = rest.find(['"', '\'']) {
-        let quote = char::from(rest.as_bytes()[begin]);
-        let Some((_, behind)) = rest[begin + 1..].split_once(quote) else {
+    let mut rest = attributes.as_bytes();
+    while let Some(begin) = memchr2(b'"', b'\'', rest) {
+        let Some(len) = memchr(rest[begin], &rest[begin + 1..]) else {
             return Ok(());
         };
-        if behind.starts_with(|c: char| !c.is_ascii_whitespace()) {
+        rest = &rest[begin + 1 + len + 1..];
+        if rest.first().is_some_and(|b| !b.is_ascii_whitespace()) {
             return Err("attributes without a blank between them".into());
         }
-        rest = behind;
     }
     Ok(())
 }
@@ -530,6 +601,37 @@ struct Namespaces {
 }
 
 impl Namespaces {
+    /// An element without a prefix, in the namespace that is in force.
+    fn add_to(
+        &mut self,
+        mut element: Element,
+        resolver: &NamespaceResolver,
+        out: &str,
+        stage: Stage,
+    ) -> Result<Element, String> {
+        let resolved = resolver.resolve_prefix(None, true);
+        self.place(&mut element, &resolved, out, stage)?;
+        Ok(element)
+    }
+
+    /// Puts an element into its namespace.
+    fn place(
+        &mut self,
+        element: &mut Element,
+        resolved: &ResolveResult<'_>,
+        out: &str,
+        stage: Stage,
+    ) -> Result<(), String> {
+        let namespace = self.of(resolved)?;
+        if stage == Stage::Prolog {
+            self.own.clone_from(&namespace);
+        }
+        if namespace != self.own && namespace.as_deref() != Some(out) {
+            element.foreign = Some(namespace.unwrap_or_else(|| "".into()));
+        }
+        Ok(())
+    }
+
     fn of(&mut self, resolved: &ResolveResult<'_>) -> Result<Option<Arc<str>>, String> {
         match resolved {
             // The resolver tells the name as it is spelt, references and all.
@@ -584,38 +686,41 @@ fn check_name(name: &str) -> Result<(), String> {
     Err(format!("`{shown}` is no XML name"))
 }
 
-/// Elements that hold elements only: white space directly in them says nothing.
-const CONTAINERS: &[&str] = &[
-    "session",
-    "custom_attributes",
-    "show_my_screen_recordings",
-    "show_my_screen_recording",
-    "command_shell_recordings",
-    "command_shell_recording",
-    "customer_list",
-    "customer",
-    "info",
-    "rep_list",
-    "representative",
-    "team_list",
-    "cust_survey_list",
-    "cust_exit_survey",
-    "rep_survey_list",
-    "rep_exit_survey",
-    "question_list",
-    "question",
-    "answer_list",
-    "session_details",
-    "event",
-    "system_information",
-    "category",
-    "description",
-    "row",
-    "files",
-    "file",
-    "data",
-    "value",
-];
+/// Whether an element of this name holds elements only: white space directly in it says nothing.
+fn is_container(name: &str) -> bool {
+    matches!(
+        name,
+        "session"
+            | "custom_attributes"
+            | "show_my_screen_recordings"
+            | "show_my_screen_recording"
+            | "command_shell_recordings"
+            | "command_shell_recording"
+            | "customer_list"
+            | "customer"
+            | "info"
+            | "rep_list"
+            | "representative"
+            | "team_list"
+            | "cust_survey_list"
+            | "cust_exit_survey"
+            | "rep_survey_list"
+            | "rep_exit_survey"
+            | "question_list"
+            | "question"
+            | "answer_list"
+            | "session_details"
+            | "event"
+            | "system_information"
+            | "category"
+            | "description"
+            | "row"
+            | "files"
+            | "file"
+            | "data"
+            | "value"
+    )
+}
 
 impl Element {
     fn is_own(&self, name: &str) -> bool {
@@ -634,8 +739,7 @@ impl Element {
             .children
             .iter()
             .any(|node| matches!(node, Node::Element(_)));
-        let is_container = self.foreign.is_none() && CONTAINERS.contains(&&*self.name);
-        if has_elements || is_container {
+        if has_elements || self.foreign.is_none() && is_container(&self.name) {
             self.children.retain(|node| !is_space(node));
         }
     }

@@ -17,9 +17,16 @@ pub(crate) fn is_xml_char(c: char) -> bool {
 
 /// Whether XML 1.0 can carry this text.
 pub(crate) fn is_xml_text(text: &str) -> bool {
-    // Only C0 controls and the two non-characters, whose UTF-8 begins with EF BF, are in doubt.
-    let doubtful = |&byte: &u8| byte < 0x20 || byte == 0xEF;
-    !text.as_bytes().iter().any(doubtful) || text.chars().all(is_xml_char)
+    is_surely_xml_text(text) || text.chars().all(is_xml_char)
+}
+
+/// Whether XML 1.0 can carry this text, and no line end or tab is in it. Some texts are in doubt though
+/// there is nothing wrong with them.
+pub(crate) fn is_surely_xml_text(text: &str) -> bool {
+    // Only C0 controls and the two non-characters, whose UTF-8 begins with EF BF, are in doubt. All bytes
+    // are looked at, for that is done many at once.
+    let is_doubtful = |&byte: &u8| byte < 0x20 || byte == 0xEF;
+    !(text.as_bytes().iter()).fold(false, |any, byte| any | is_doubtful(byte))
 }
 
 /// Appends text as character data; characters that XML cannot carry become U+FFFD. Gives the
@@ -39,13 +46,34 @@ enum Place {
     Attribute,
 }
 
+/// Bytes that may have to be written in another way.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        special[byte] = true;
+        byte += 1;
+    }
+    let others = [b'&', b'<', b'>', b'"', 0xEF];
+    let mut idx = 0;
+    while idx < others.len() {
+        special[others[idx] as usize] = true;
+        idx += 1;
+    }
+    special
+};
+
 fn escape(text: &str, place: Place, out: &mut Vec<u8>) -> u64 {
     let bytes = text.as_bytes();
     let mut n_replaced = 0;
     let mut written = 0;
     let mut idx = 0;
-    while idx < bytes.len() {
-        let (reference, len): (&[u8], usize) = match bytes[idx] {
+    let next = |from: usize| {
+        let next = bytes[from..].iter().position(|b| SPECIAL[usize::from(*b)]);
+        next.map(|n| from + n)
+    };
+    while let Some(special) = next(idx) {
+        let (reference, len): (&[u8], usize) = match bytes[special] {
             b'&' => (b"&amp;", 1),
             b'<' => (b"&lt;", 1),
             b'>' if place == Place::Text => (b"&gt;", 1),
@@ -53,25 +81,23 @@ fn escape(text: &str, place: Place, out: &mut Vec<u8>) -> u64 {
             b'\r' => (b"&#xD;", 1),
             b'\n' if place == Place::Attribute => (b"&#xA;", 1),
             b'\t' if place == Place::Attribute => (b"&#x9;", 1),
-            b'\n' | b'\t' => {
-                idx += 1;
-                continue;
-            }
+            b'\n' | b'\t' => (b"", 0),
             0..0x20 => ("\u{FFFD}".as_bytes(), 1),
-            0xEF if matches!(bytes[idx..], [_, 0xBF, 0xBE | 0xBF, ..]) => {
+            0xEF if matches!(bytes[special..], [_, 0xBF, 0xBE | 0xBF, ..]) => {
                 ("\u{FFFD}".as_bytes(), 3)
             }
-            _ => {
-                idx += 1;
-                continue;
-            }
+            _ => (b"", 0),
         };
+        if len == 0 {
+            idx = special + 1;
+            continue;
+        }
         if reference == "\u{FFFD}".as_bytes() {
             n_replaced += 1;
         }
-        out.extend_from_slice(&bytes[written..idx]);
+        out.extend_from_slice(&bytes[written..special]);
         out.extend_from_slice(reference);
-        idx += len;
+        idx = special + len;
         written = idx;
     }
     out.extend_from_slice(&bytes[written..]);

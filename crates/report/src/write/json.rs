@@ -196,7 +196,7 @@ fn attributes(element: &Element) -> Map<String, Value> {
         let value = match &*attribute.name {
             name if NUMBERS.contains(&name) => number_or_text(&attribute.value),
             "primary_team" => flag(&attribute.value),
-            _ => Value::String(attribute.value.clone()),
+            _ => Value::String(attribute.value.to_string()),
         };
         members.insert(attribute.name.to_string(), value);
     }
@@ -235,7 +235,7 @@ fn general(element: &Element) -> Value {
     for attribute in &element.attributes {
         members.insert(
             format!("@{}", attribute.name),
-            Value::String(attribute.value.clone()),
+            Value::String(attribute.value.to_string()),
         );
     }
     let text = element.text();
