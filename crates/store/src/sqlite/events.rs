@@ -35,6 +35,8 @@ const PRESS_LEVEL: i32 = 1;
 const GROUP_SESSIONS: usize = if cfg!(test) { 4 } else { 256 };
 /// Bytes of events from which on a group has enough: whoever wants one session inflates them all.
 const GROUP_BYTES: usize = 4 << 20;
+/// Bytes of compressed rows that are enough for a group of fewer sessions.
+const GROUP_PACKED_BYTES: i64 = GROUP_BYTES as i64 / 4;
 /// How hard a group is compressed: higher levels take many times as long and save little.
 const GROUP_LEVEL: i32 = 9;
 
@@ -353,14 +355,25 @@ struct Member {
 pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group>, StoreError> {
     // The newest row of its session each, and its only one. Those that are to be sealed anew wait for
     // that.
+    let of_sessions = "FROM event e JOIN session s ON s.place = e.place \
+         WHERE e.form = 1 AND s.last_event = e.id AND e.before IS NULL \
+         AND NOT EXISTS (SELECT 1 FROM unsealed u WHERE u.place = e.place) \
+         ORDER BY e.id LIMIT ?1";
+    let (n_rows, n_bytes): (i64, i64) = db
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum(len), 0) FROM (SELECT length(e.bytes) AS len {of_sessions})"
+        ))
+        .and_then(|mut select| {
+            select.query_row([GROUP_SESSIONS as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+        .map_err(refused_or_corrupt)?;
+    if n_rows < GROUP_SESSIONS as i64 && n_bytes < GROUP_PACKED_BYTES {
+        return Ok(None);
+    }
     let mut select = db
-        .prepare_cached(
-            "SELECT e.id, e.place, s.change, e.bytes, s.lsid FROM event e \
-             JOIN session s ON s.place = e.place \
-             WHERE e.form = 1 AND s.last_event = e.id AND e.before IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM unsealed u WHERE u.place = e.place) \
-             ORDER BY e.id LIMIT ?1",
-        )
+        .prepare_cached(&format!(
+            "SELECT e.id, e.place, s.change, e.bytes, s.lsid {of_sessions}"
+        ))
         .map_err(refused_or_corrupt)?;
     let mut rows = select
         .query([GROUP_SESSIONS as i64])
@@ -400,9 +413,6 @@ pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group
         plain.extend(rest.unwrap_or(events));
         member.end = plain.len();
         members.push(member);
-    }
-    if members.len() < GROUP_SESSIONS && n_bytes < GROUP_BYTES {
-        return Ok(None);
     }
     let compressed = zstd::bulk::compress(&plain, GROUP_LEVEL);
     Ok(Some(Group {
