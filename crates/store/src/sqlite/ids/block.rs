@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 2 | how many, little endian |
 //! | 1 | low bits of a difference that are written as they are |
-//! | 10 | the first key, big endian |
+//! | 2 × 10 | the first and the last key, big endian |
 //! | 4 each | digests, little endian |
 //! | … | the differences of the other keys: what is above the low bits as so many ones and a zero, then the low bits; the first bit is the lowest of its byte |
 
@@ -13,7 +13,7 @@ use super::{Id, Key};
 /// Bytes of a block: a row of them fills a page of 4 KiB.
 const BLOCK_BYTES: usize = if cfg!(test) { 220 } else { 4_040 };
 /// Bytes before the digests.
-const HEAD_BYTES: usize = 13;
+const HEAD_BYTES: usize = 3 + 2 * KEY_BYTES;
 /// Bits of a key.
 const KEY_BITS: u32 = 80;
 const KEY_BYTES: usize = KEY_BITS as usize / 8;
@@ -80,7 +80,9 @@ fn pack(ids: &[Id]) -> Vec<u8> {
     let low_bits = low_bits(last - first, ids.len() - 1);
     let mut out = (ids.len() as u16).to_le_bytes().to_vec();
     out.push(low_bits as u8);
-    out.extend_from_slice(&first.to_be_bytes()[16 - KEY_BYTES..]);
+    for key in [first, last] {
+        out.extend_from_slice(&key.to_be_bytes()[16 - KEY_BYTES..]);
+    }
     out.extend(ids.iter().flat_map(|id| id.digest().to_le_bytes()));
     let mut bits = Writer {
         out,
@@ -98,34 +100,119 @@ fn pack(ids: &[Id]) -> Vec<u8> {
     bits.finish()
 }
 
-/// The ids of a block; none when it is damaged.
-pub(super) fn unpack(block: &[u8]) -> Option<Vec<Id>> {
-    let (head, rest) = block.split_first_chunk::<HEAD_BYTES>()?;
-    let n_ids = usize::from(u16::from_le_bytes([head[0], head[1]]));
-    let low_bits = u32::from(head[2]);
-    if n_ids == 0 || KEY_BITS < low_bits {
-        return None;
+/// A block as it is kept.
+pub(super) struct Block<'a> {
+    low_bits: u32,
+    first: Key,
+    last: Key,
+    digests: &'a [[u8; DIGEST_BYTES]],
+    gaps: &'a [u8],
+}
+
+impl<'a> Block<'a> {
+    /// None when it is damaged, as far as can be seen without reading all of it.
+    pub(super) fn parse(block: &'a [u8]) -> Option<Block<'a>> {
+        let (head, rest) = block.split_first_chunk::<HEAD_BYTES>()?;
+        let n_ids = usize::from(u16::from_le_bytes([head[0], head[1]]));
+        let low_bits = u32::from(head[2]);
+        let (digests, gaps) = rest.split_at_checked(n_ids * DIGEST_BYTES)?;
+        let key = |bytes: &[u8]| {
+            let key = bytes.iter();
+            Key(key.fold(0, |key, b| key << 8 | u128::from(*b)))
+        };
+        let (first, last) = (&head[3..3 + KEY_BYTES], &head[3 + KEY_BYTES..]);
+        (n_ids != 0 && low_bits <= KEY_BITS).then(|| Block {
+            low_bits,
+            first: key(first),
+            last: key(last),
+            digests: digests.as_chunks().0,
+            gaps,
+        })
     }
-    let (digests, gaps) = rest.split_at_checked(n_ids * DIGEST_BYTES)?;
-    let mut bits = Reader { bytes: gaps, at: 0 };
-    let mut key = head[3..].iter().fold(0, |key, b| key << 8 | u128::from(*b));
-    let mut ids = Vec::with_capacity(n_ids);
-    for (idx, digest) in digests.as_chunks().0.iter().enumerate() {
-        if idx != 0 {
-            let high = bits.ones()?;
-            let low = bits.read(low_bits)?;
-            let gap = high.checked_shl(low_bits)?;
-            if gap >> low_bits != high {
-                return None;
+
+    /// The keys, in order, and none in place of what cannot be read.
+    fn keys(&self) -> Keys<'a> {
+        Keys {
+            bits: Reader {
+                bytes: self.gaps,
+                at: 0,
+            },
+            low_bits: self.low_bits,
+            next: Some(self.first),
+            n_left: self.digests.len(),
+        }
+    }
+
+    /// The ids; none when it is damaged.
+    pub(super) fn ids(&self) -> Option<Vec<Id>> {
+        let mut keys = self.keys();
+        let mut ids = Vec::with_capacity(self.digests.len());
+        for digest in self.digests {
+            ids.push(Id::new(keys.next()??, u32::from_le_bytes(*digest)));
+        }
+        let is_whole = keys.bits.at.div_ceil(8) == self.gaps.len();
+        (is_whole && ids.last().is_some_and(|id| id.key() == self.last)).then_some(ids)
+    }
+
+    /// Where an id is; none when the block is damaged.
+    pub(super) fn look(&self, key: Key) -> Option<Look> {
+        if key < self.first {
+            return Some(Look::Before(self.first));
+        }
+        if self.last < key {
+            return Some(Look::Behind(self.last));
+        }
+        for (known, digest) in self.keys().zip(self.digests) {
+            let known = known?;
+            if key <= known {
+                let digest = (key == known).then(|| u32::from_le_bytes(*digest));
+                return Some(Look::Here(digest));
             }
-            key = key.checked_add(gap | low)?;
         }
-        if key >> KEY_BITS != 0 {
-            return None;
-        }
-        ids.push(Id::new(Key(key), u32::from_le_bytes(*digest)));
+        // The last key is not less than this one.
+        None
     }
-    (bits.at.div_ceil(8) == gaps.len()).then_some(ids)
+}
+
+/// Where an id is, as a block says.
+pub(super) enum Look {
+    /// In this block or nowhere, and which digest it has.
+    Here(Option<u32>),
+    /// Before this block, which begins with this key.
+    Before(Key),
+    /// Behind this block, which ends with this key.
+    Behind(Key),
+}
+
+struct Keys<'a> {
+    bits: Reader<'a>,
+    low_bits: u32,
+    /// None behind what cannot be read.
+    next: Option<Key>,
+    n_left: usize,
+}
+
+impl Iterator for Keys<'_> {
+    type Item = Option<Key>;
+
+    fn next(&mut self) -> Option<Option<Key>> {
+        self.n_left = self.n_left.checked_sub(1)?;
+        let key = self.next;
+        if 0 < self.n_left {
+            self.next = key.and_then(|key| self.behind(key));
+        }
+        Some(key)
+    }
+}
+
+impl Keys<'_> {
+    fn behind(&mut self, key: Key) -> Option<Key> {
+        let high = self.bits.ones()?;
+        let low = self.bits.read(self.low_bits)?;
+        let gap = high.checked_shl(self.low_bits)?;
+        let next = key.0.checked_add(gap | low)?;
+        (gap >> self.low_bits == high && next >> KEY_BITS == 0).then_some(Key(next))
+    }
 }
 
 struct Writer {
@@ -208,6 +295,10 @@ mod tests {
 
     use super::*;
 
+    fn unpack(block: &[u8]) -> Option<Vec<Id>> {
+        Block::parse(block)?.ids()
+    }
+
     fn id() -> impl Strategy<Value = Id> {
         let key = prop_oneof![
             any::<u128>().prop_map(|key| key >> (u128::BITS - KEY_BITS)),
@@ -223,9 +314,30 @@ mod tests {
             let ids: Vec<Id> = ids.into_iter().collect();
             let blocks = blocks(&ids);
             let again: Option<Vec<Vec<Id>>> = blocks.iter().map(|block| unpack(block)).collect();
-            prop_assert_eq!(again.unwrap().concat(), ids);
+            prop_assert_eq!(again.unwrap().concat(), ids.clone());
             for block in &blocks {
                 prop_assert!(block.len() <= BLOCK_BYTES);
+            }
+            // Each is found where it is, and nothing that is not there.
+            let block = Block::parse(&blocks[0]).unwrap();
+            let of_block = block.ids().unwrap();
+            for id in &ids {
+                let found = match block.look(id.key()) {
+                    Some(Look::Here(found)) => found,
+                    Some(Look::Behind(last)) => {
+                        prop_assert!(last < id.key());
+                        None
+                    }
+                    Some(Look::Before(_)) | None => panic!("the first block has the least"),
+                };
+                let known = of_block.iter().find(|known| known.key() == id.key());
+                prop_assert_eq!(found, known.map(|known| known.digest()));
+                let next = Key(id.key().0 + 1);
+                if next <= of_block[of_block.len() - 1].key()
+                    && of_block.iter().all(|known| known.key() != next)
+                {
+                    prop_assert!(matches!(block.look(next), Some(Look::Here(None))));
+                }
             }
         }
 

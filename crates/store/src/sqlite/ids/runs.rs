@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::block::{Pending, blocks, unpack};
+use super::block::{Block, Look, Pending, blocks};
 use super::filter::Filter;
 use super::{BELOW_KEY_BITS, Id, Key, Name, ids_in};
 use crate::sqlite::error::corrupt_text;
@@ -361,18 +361,38 @@ impl Run {
 
     /// The ids of one of its blocks, at least one.
     fn block(&self, db: &Connection, n: i64) -> rusqlite::Result<Vec<Id>> {
-        let ids = db
+        self.in_block(db, n, |bytes| {
+            if self.form == FORM_PLAIN {
+                return Ok(ids_in(bytes)?.iter().map(|id| Id::read(*id)).collect());
+            }
+            let ids = Block::parse(bytes).and_then(|block| block.ids());
+            ids.ok_or_else(|| corrupt_text("ids"))
+        })
+    }
+
+    /// Where one of its blocks says that an id is.
+    fn look(&self, db: &Connection, n: i64, key: Key) -> rusqlite::Result<Look> {
+        if self.form == FORM_PLAIN {
+            return Ok(look(&self.block(db, n)?, key));
+        }
+        self.in_block(db, n, |bytes| {
+            let found = Block::parse(bytes).and_then(|block| block.look(key));
+            found.ok_or_else(|| corrupt_text("ids"))
+        })
+    }
+
+    fn in_block<T>(
+        &self,
+        db: &Connection,
+        n: i64,
+        see: impl FnOnce(&[u8]) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let seen = db
             .prepare_cached("SELECT ids FROM id_block WHERE id = ?1")?
-            .query_row([self.first + n], |row| {
-                let bytes = row.get_ref(0)?.as_blob()?;
-                if self.form == FORM_PLAIN {
-                    return Ok(ids_in(bytes)?.iter().map(|id| Id::read(*id)).collect());
-                }
-                unpack(bytes).ok_or_else(|| corrupt_text("ids"))
-            })
+            .query_row([self.first + n], |row| see(row.get_ref(0)?.as_blob()?))
             .optional()?;
         // A run says which blocks it has.
-        ids.ok_or_else(|| corrupt_text("ids"))
+        seen.ok_or_else(|| corrupt_text("ids"))
     }
 
     /// The digest of the event with this id. Keys are as good as random, so the block in which one
@@ -387,7 +407,7 @@ impl Run {
         let mut n_guesses = 0;
         while low < high {
             n_guesses += 1;
-            let next = match look(&self.block(db, guess)?, key) {
+            let next = match self.look(db, guess, key)? {
                 Look::Here(found) => return Ok(found),
                 Look::Before(least) => {
                     high = guess;
@@ -408,16 +428,6 @@ impl Run {
         }
         Ok(None)
     }
-}
-
-/// Where an id is, as a block says.
-enum Look {
-    /// In this block or nowhere, and which digest it has.
-    Here(Option<u32>),
-    /// Before this block, which begins with this key.
-    Before(Key),
-    /// Behind this block, which ends with this key.
-    Behind(Key),
 }
 
 fn look(ids: &[Id], key: Key) -> Look {
