@@ -1,6 +1,7 @@
 //! Sheaves: bound of what is there, read beside the index, let go by whatever ends one of their entries,
 //! and compared by `verify`.
 
+use super::shelves::{store, tidy};
 use super::*;
 use crate::conformance::one_page;
 use debrief_domain::{SiteId, TeamId, Window};
@@ -15,21 +16,6 @@ fn n_loose_and_sheaves(directory: &Path) -> (i64, i64) {
         number(directory, "SELECT count(*) FROM pick WHERE died IS NULL"),
         number(directory, "SELECT count(*) FROM sheaf"),
     )
-}
-
-/// A store with sealed sessions `s0`, `s1` … a hundred seconds apart, whose bytes are their names.
-async fn store(n_sessions: i64) -> (tempfile::TempDir, Store) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    for n in 0..n_sessions {
-        let name = format!("s{n}");
-        sealed(&store, &name, n * 100, name.as_bytes()).await;
-    }
-    (directory, store)
-}
-
-async fn tidy(store: &Store) {
-    while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
 }
 
 async fn assert_whole(store: &Store) {

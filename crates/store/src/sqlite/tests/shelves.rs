@@ -9,7 +9,7 @@ fn count(directory: &Path, which: &str) -> i64 {
 }
 
 /// A store with sealed sessions `s0`, `s1` … a hundred seconds apart, whose bytes are their names.
-async fn store(n_sessions: i64) -> (tempfile::TempDir, Store) {
+pub(super) async fn store(n_sessions: i64) -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     for n in 0..n_sessions {
@@ -19,7 +19,7 @@ async fn store(n_sessions: i64) -> (tempfile::TempDir, Store) {
     (directory, store)
 }
 
-async fn tidy(store: &Store) {
+pub(super) async fn tidy(store: &Store) {
     while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
 }
 

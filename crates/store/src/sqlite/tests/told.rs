@@ -12,14 +12,29 @@ fn forms(directory: &Path) -> Vec<i64> {
     forms.collect::<Result<_, _>>().unwrap()
 }
 
-/// Four sealed sessions, their events in a group beside their bytes.
-async fn grouped() -> (tempfile::TempDir, Store, Vec<Vec<Event>>) {
+/// Four sealed sessions, and their events.
+async fn sealed_ones() -> (tempfile::TempDir, Store, Vec<Vec<Event>>) {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     for n in 0..4 {
         sealed(&store, &format!("s{n}"), n, format!("body {n}").as_bytes()).await;
     }
     let before = events(&store).await;
+    (directory, store, before)
+}
+
+/// A group of them that is not yet in the archive.
+async fn group_of(directory: &Path) -> (Sqlite, events::Group) {
+    let sqlite = Sqlite::open(directory).unwrap();
+    let segments = Arc::clone(&sqlite.files.segments);
+    let group = sqlite.read(move |db| events::group(db, &segments));
+    let group = group.await.unwrap().unwrap();
+    (sqlite, group)
+}
+
+/// The same, in a group beside their bytes.
+async fn grouped() -> (tempfile::TempDir, Store, Vec<Vec<Event>>) {
+    let (directory, store, before) = sealed_ones().await;
     while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
     assert_eq!(forms(directory.path()), [4; 4]);
     (directory, store, before)
@@ -92,16 +107,8 @@ async fn other_sealed_bytes_in_place_of_theirs_take_nothing_from_them() {
 
 #[tokio::test]
 async fn bytes_that_are_moved_and_gone_in_one_commit_take_nothing_from_them() {
-    let directory = tempfile::tempdir().unwrap();
-    let sqlite = Sqlite::open(directory.path()).unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    for n in 0..4 {
-        sealed(&store, &format!("s{n}"), n, b"body").await;
-    }
-    let before = events(&store).await;
-    let segments = Arc::clone(&sqlite.files.segments);
-    let group = sqlite.read(move |db| events::group(db, &segments));
-    let group = group.await.unwrap().unwrap();
+    let (directory, store, before) = sealed_ones().await;
+    let (sqlite, group) = group_of(directory.path()).await;
     // Neither the group nor the bytes are in a file when they are wanted.
     let written = sqlite.write(move |writer| {
         let (verdict, n_grouped) = events::put_group(writer, &group)?;
@@ -122,16 +129,8 @@ async fn bytes_that_are_moved_and_gone_in_one_commit_take_nothing_from_them() {
 
 #[tokio::test]
 async fn a_group_made_beside_bytes_that_are_others_by_now_is_not_used() {
-    let directory = tempfile::tempdir().unwrap();
-    let sqlite = Sqlite::open(directory.path()).unwrap();
-    let store = Store::open(directory.path()).unwrap();
-    for n in 0..4 {
-        sealed(&store, &format!("s{n}"), n, b"body").await;
-    }
-    let before = events(&store).await;
-    let segments = Arc::clone(&sqlite.files.segments);
-    let group = sqlite.read(move |db| events::group(db, &segments));
-    let group = group.await.unwrap().unwrap();
+    let (directory, store, before) = sealed_ones().await;
+    let (sqlite, group) = group_of(directory.path()).await;
     let place = "SELECT place, change FROM session WHERE lsid = 's2'";
     let (place, change) = db(directory.path())
         .query_row(place, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
