@@ -695,6 +695,42 @@ fn the_demo_of_a_seed_is_the_same_archive_when_it_is_made_again() {
 
 // ---- Refusals of the data directory ----
 
+/// The files of an archive by kind: sealed bytes, and what is kept of events.
+fn segment_bytes(data: &Path) -> Vec<u64> {
+    let files = fs::read_dir(data.join("segments")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let len = |path: &std::path::PathBuf| path.metadata().unwrap().len();
+    files.iter().map(len).collect()
+}
+
+#[test]
+fn of_events_little_is_kept_beside_the_report_and_they_are_whole_all_the_same() {
+    let directory = tempdir().unwrap();
+    let data = directory.path();
+    // Two groups of 256, but for the few sessions that never end.
+    let filled = run(data, &["demo", "--no-recordings", "--sessions", "768"]);
+    assert_eq!(filled.code, 0, "{}", filled.stderr);
+    let n_grouped = 512;
+    let bytes = segment_bytes(data);
+    assert_eq!(bytes.len(), 2, "{bytes:?}");
+    // Of some 6,000 bytes each.
+    assert!((20..100).contains(&(bytes[1] / n_grouped)), "{bytes:?}");
+    assert_eq!(run(data, &["verify"]).code, 0);
+    // Teams that are called something else from now on: sealed bytes are made anew, and events were kept
+    // beside the old ones.
+    let shown = run(data, &["directory", "export"]);
+    let renamed = data.join("renamed.toml");
+    let other = shown.stdout.replace("Service Desk", "Front Line");
+    assert_ne!(other, shown.stdout);
+    fs::write(&renamed, other).unwrap();
+    let applied = run(data, &["directory", "apply", &renamed.to_string_lossy()]);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    let again = report(data, &ALL);
+    assert!(again.stdout.contains(">Front Line</team>"));
+    assert_eq!(run(data, &["verify"]).code, 0);
+}
+
 #[test]
 fn a_data_directory_that_cannot_be_used_is_one_sentence() {
     let directory = tempdir().unwrap();
