@@ -1,8 +1,9 @@
 //! What the events of a session were, as far as its sealed bytes tell.
 //!
 //! An archive keeps of a sealed session's events only what this does not say. So for equal bytes it says
-//! the same for ever: what is changed here makes archives unreadable, which `retold.txt` beside the tests
-//! notices. A better way to retell is a second function, and a second number beside the events.
+//! the same for ever, and with it what reads the bytes: what is changed here makes archives unreadable,
+//! which `sealed.bin` and `retold.txt` beside the tests notice. A better way to retell is a second function,
+//! and a second number beside the events.
 
 use std::collections::{HashMap, VecDeque};
 

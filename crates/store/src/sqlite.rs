@@ -575,14 +575,17 @@ impl Backend for Sqlite {
             });
             let n_moved = tidied.await?;
             let segments = Arc::clone(&self.files.segments);
-            let n_grouped = match self.read(move |db| events::group(db, &segments)).await? {
-                Some(group) => {
+            let n_grouped = match self.read(move |db| events::group(db, &segments)).await {
+                Ok(Some(group)) => {
                     self.write(move |writer| events::put_group(writer, &group))
-                        .await?
+                        .await
                 }
-                None => 0,
+                Ok(None) => Ok(0),
+                Err(error) => Err(error),
             };
-            Ok(n_moved + n_grouped + self.bind().await?)
+            // Neither waits for the other when something cannot be read.
+            let n_bound = self.bind().await;
+            Ok(n_moved + n_grouped? + n_bound?)
         })
     }
 

@@ -102,6 +102,9 @@ impl<R: BufRead> Source<R> {
 
     /// The position of a byte of the buffer, or of the last one that was counted, if that is behind it.
     fn count(&mut self, at: usize) -> Position {
+        if at <= self.n_counted {
+            return self.position;
+        }
         // The buffer is full already: nothing is read here, and nothing can fail.
         if let Ok(buffer) = self.inner.fill_buf()
             && let Some(bytes) = buffer.get(self.n_counted..at)

@@ -313,3 +313,37 @@ fn of_events_that_are_retold_whole_only_thousandths_are_kept() {
     // A checksum, a length and a number; a tag and ten bits each.
     assert_eq!(rest.len(), 4 + 2 + 1 + 100 + 125);
 }
+
+/// Archives are full of it.
+#[test]
+fn what_is_kept_beside_retold_events_is_written_as_ever() {
+    let event = |id: &str, millis: i64, kind| {
+        let at = At::from_millis(1_700_000_000_000 + millis).unwrap();
+        let id = EventId::parse(id).unwrap();
+        d::Event::new(id, Lsid::parse("lsid").unwrap(), at, kind)
+    };
+    let with_body = |event: d::Event, body: &str| d::Event {
+        body: Some(Body::Text(body.into())),
+        ..event
+    };
+    let events = [
+        event("lsid-0", 1, EventType::SessionStart),
+        with_body(event("lsid-1", 1_999, EventType::ChatMessage), "as it was"),
+        with_body(event("own", 2_005, EventType::ChatMessage), "what was said"),
+        event("own9", 9_000, EventType::SessionEnd),
+        event("own10", 2_500, EventType::SessionNoteAdded),
+    ];
+    let told = [
+        retold(&events[0], 9),
+        retold(&events[1], 9),
+        retold(&events[4], 9),
+        retold(&events[2], 0),
+    ];
+    let rest = rest_of(&bytes_of(&events), "lsid", &told).unwrap();
+    let hex: String = rest.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        hex,
+        "97b5a423710500000b00036f776e030100010f320d7768617420776173207361696405030139a896\
+             96ffbc310318b8030202019c5f007d"
+    );
+}

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
+use super::events::{self, Needs};
 use super::segment::{self, Segments, Slot, Slots, Tails};
-use super::{Verdict, Writer, events, shelf};
+use super::{Verdict, Writer, shelf};
 use crate::StoreError;
 
 /// A row.
@@ -41,21 +42,32 @@ pub(super) fn put(
     shown: (i64, i64),
     bytes: &[u8],
 ) -> rusqlite::Result<()> {
-    if row(writer.db, place)?.is_some() {
-        events::keep_whole(writer.db, &writer.known.tails, place)?;
-    }
-    put_same(writer, place, shown, bytes)
+    forget(writer.db, &writer.known.tails, place)?;
+    add(writer, place, shown, bytes)
 }
 
 /// Keeps the bytes that are there in another place.
 fn put_same(
     writer: &mut Writer<'_>,
     place: i64,
+    shown: (i64, i64),
+    bytes: &[u8],
+) -> rusqlite::Result<()> {
+    let db = writer.db;
+    if let Some(row) = row(db, place)? {
+        segment::forget(db, row.slot)?;
+    }
+    delete(db, place)?;
+    add(writer, place, shown, bytes)
+}
+
+fn add(
+    writer: &mut Writer<'_>,
+    place: i64,
     (change, names): (i64, i64),
     bytes: &[u8],
 ) -> rusqlite::Result<()> {
     let db = writer.db;
-    forget(db, place)?;
     shelf::empty_at(db, place)?;
     let slot = writer.known.tails.sealed.put(db, bytes)?;
     db.prepare_cached("INSERT INTO body VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
@@ -72,26 +84,70 @@ fn put_same(
 
 /// Forgets the sealed bytes of a session, if it has any.
 pub(super) fn drop(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<()> {
-    if row(db, place)?.is_some() {
-        events::keep_whole(db, slots, place)?;
-    }
-    if forget(db, place)? {
+    if forget(db, slots, place)? {
         shelf::empty_at(db, place)?;
     }
     Ok(())
 }
 
 /// Forgets them, and says whether a shelf may still have their row.
-fn forget(db: &Connection, place: i64) -> rusqlite::Result<bool> {
+fn forget(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<bool> {
     let row = row(db, place)?;
     if let Some(row) = row {
-        segment::forget(db, row.slot)?;
-        db.prepare_cached("DELETE FROM body WHERE place = ?1")?
+        let needs = events::keep_whole(db, slots, place)?;
+        if needs == Needs::SealedBytes && held(db, place)?.is_none() {
+            hold(db, place, row.slot)?;
+        } else {
+            segment::forget(db, row.slot)?;
+        }
+    }
+    delete(db, place)?;
+    Ok(row.is_some())
+}
+
+fn delete(db: &Connection, place: i64) -> rusqlite::Result<()> {
+    for delete in [
+        "DELETE FROM body WHERE place = ?1",
+        "DELETE FROM body_inline WHERE place = ?1",
+    ] {
+        db.prepare_cached(delete)?.execute([place])?;
+    }
+    Ok(())
+}
+
+/// Keeps bytes that are no session's any more, for what they say of its events.
+fn hold(db: &Connection, place: i64, slot: Slot) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT INTO held VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            place,
+            slot.segment,
+            slot.at as i64,
+            slot.len as i64
+        ])?;
+    Ok(())
+}
+
+/// The bytes that are kept for a session's events.
+pub(super) fn held(db: &Connection, place: i64) -> rusqlite::Result<Option<Slot>> {
+    db.prepare_cached("SELECT segment, at, len FROM held WHERE place = ?1")?
+        .query_row([place], |row| {
+            Ok(Slot {
+                segment: row.get(0)?,
+                at: row.get::<_, i64>(1)? as u64,
+                len: row.get::<_, i64>(2)? as u64,
+            })
+        })
+        .optional()
+}
+
+/// Forgets them, for the events are whole.
+pub(super) fn release(db: &Connection, place: i64) -> rusqlite::Result<()> {
+    if let Some(slot) = held(db, place)? {
+        segment::forget(db, slot)?;
+        db.prepare_cached("DELETE FROM held WHERE place = ?1")?
             .execute([place])?;
     }
-    db.prepare_cached("DELETE FROM body_inline WHERE place = ?1")?
-        .execute([place])?;
-    Ok(row.is_some())
+    Ok(())
 }
 
 /// Puts a session's sealed bytes behind all others.

@@ -1,7 +1,9 @@
 //! Events of a session as they are kept: rows as they were settled while it runs, compressed where many
 //! are settled at once; one compressed row when it is sealed, and a piece of a group when many are.
 //!
-//! A group is compressed as one, for sessions are much alike; it lies in a segment file.
+//! A group is compressed as one, for sessions are much alike; it lies in a segment file. Of a session whose
+//! sealed bytes tell of its events it has only what they do not say; before such bytes go, the events are
+//! kept whole.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -14,7 +16,7 @@ use zstd::bulk::Decompressor;
 use super::error::{as_sqlite, refused_or_corrupt};
 use super::segment::{Segments, Slot, Slots, Tails};
 use super::{Verdict, Writer, body};
-use crate::{StoreError, codec};
+use crate::{Retell, StoreError, codec};
 
 const FORM_PLAIN: i64 = 0;
 const FORM_DEFLATE: i64 = 1;
@@ -118,7 +120,10 @@ fn whole(
     let retell = slots.retell().ok_or_else(|| {
         StoreError::refused("the archive was opened without what retells sealed bytes")
     })?;
-    let sealed = body::read(db, slots, place)?.ok_or_else(|| damaged(None))?;
+    let sealed = match body::held(db, place).map_err(refused_or_corrupt)? {
+        Some(slot) => slots.read(slot)?,
+        None => body::read(db, slots, place)?.ok_or_else(|| damaged(None))?,
+    };
     let lsid: String = db
         .prepare_cached("SELECT lsid FROM session WHERE place = ?1")
         .and_then(|mut select| select.query_row([place], |row| row.get(0)))
@@ -127,8 +132,16 @@ fn whole(
     events.map_err(|error| damaged(Some(error.into())))
 }
 
+/// Whether the sealed bytes of a session are needed by its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    Nothing,
+    /// What they say of the events could not be read: others must not wait for that.
+    SealedBytes,
+}
+
 /// Before a session's sealed bytes go: keeps its events without them.
-pub(super) fn keep_whole(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<()> {
+pub(super) fn keep_whole(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<Needs> {
     let mut select = db.prepare_cached("SELECT form, bytes, before FROM event WHERE id = ?1")?;
     let mut next = last_event(db, place).optional()?.flatten();
     while let Some(id) = next {
@@ -144,14 +157,15 @@ pub(super) fn keep_whole(db: &Connection, slots: &Tails, place: i64) -> rusqlite
                 db.prepare_cached("UPDATE event SET form = ?2, bytes = ?3 WHERE id = ?1")?
                     .execute(params![id, FORM_DEFLATE, deflate(&events)?])?;
             }
-            // What is damaged is lost already, and `verify` names it. Others must not wait for it.
-            Err(error @ StoreError::Corrupt { .. }) => {
+            // `verify` names it.
+            Err(error) => {
                 tracing::error!(%error, place, "events of a session cannot be read");
+                return Ok(Needs::SealedBytes);
             }
-            Err(error) => return Err(as_sqlite("events", &io::Error::other(error))),
         }
     }
-    Ok(())
+    body::release(db, place)?;
+    Ok(Needs::Nothing)
 }
 
 /// The newest row of a session's events.
@@ -252,8 +266,10 @@ impl Neighbours {
     /// The events of a session that lie in a group.
     fn share(&mut self, slots: &impl Slots, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
+        // What is kept of a session is no longer than its events; compressed, a group may be a little
+        // longer than it is.
         let len_max = GROUP_BYTES as u64 + SESSION_BYTES_MAX;
-        if len_max < share.group_len {
+        if len_max < share.group_len || 2 * len_max < share.len {
             return Err(damaged(None));
         }
         let slot = Slot {
@@ -325,6 +341,7 @@ pub(super) fn put_pack(db: &Connection, place: i64, pack: &Pack) -> rusqlite::Re
             .execute([id])?;
         next = before.filter(|before| *before < id);
     }
+    body::release(db, place)?;
     db.prepare_cached("INSERT INTO event (place, form, bytes) VALUES (?1, ?2, ?3)")?
         .execute(params![place, FORM_DEFLATE, pack.bytes])?;
     db.prepare_cached("UPDATE session SET last_event = ?2 WHERE place = ?1")?
@@ -405,11 +422,16 @@ pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group
         let (mut member, bytes, lsid, sealed) = member().map_err(refused_or_corrupt)?;
         let events = inflate(bytes)?;
         n_bytes += events.len();
-        let mut rest = None;
-        if let (Some(sealed), Some(retell)) = (sealed, segments.retell()) {
-            rest = codec::rest_of(&events, lsid, &retell(&segments.read(sealed.slot)?));
-            member.beside = rest.is_some().then_some(sealed.slot);
-        }
+        let rest = match (&sealed, segments.retell()) {
+            (Some(sealed), Some(retell)) => {
+                rest(&events, lsid, retell, segments.read(sealed.slot))?
+            }
+            (None, _) | (_, None) => None,
+        };
+        member.beside = rest
+            .is_some()
+            .then(|| sealed.map(|sealed| sealed.slot))
+            .flatten();
         plain.extend(rest.unwrap_or(events));
         member.end = plain.len();
         members.push(member);
@@ -420,6 +442,26 @@ pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group
         len: plain.len(),
         members,
     }))
+}
+
+/// What sealed bytes do not say of these events, if that is less than all.
+fn rest(
+    events: &[u8],
+    lsid: &str,
+    retell: Retell,
+    sealed: Result<Vec<u8>, StoreError>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let told = match sealed {
+        Ok(sealed) => retell(&sealed),
+        // The others must not wait for a session that is damaged, which `verify` names.
+        Err(StoreError::Corrupt { .. }) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    if told.is_empty() {
+        return Ok(None);
+    }
+    let rest = codec::rest_of(events, lsid, &told);
+    Ok(rest.filter(|rest| rest.len() < events.len()))
 }
 
 /// Puts a group in place of the rows of those sessions to which nothing has come since. Gives how

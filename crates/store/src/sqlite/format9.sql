@@ -1,5 +1,13 @@
 -- Format 9: event.form 4, a piece of a group: of a sealed session's events, what its sealed bytes do not say.
--- Before these go or are replaced, the events are written down whole again (form 1).
+-- Before these go or are replaced, the events are written down whole again (form 1). Where that cannot be
+-- done, for something cannot be read, the sealed bytes are held for the events; there is one row for each
+-- session whose bytes are.
+CREATE TABLE held (
+    place INTEGER PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    len INTEGER NOT NULL
+);
 
 -- Living entries of the index, some dozens of one list (kind and owner) in a row, under the last of them. An
 -- entry is here or in `pick`, never in both, and the rows of a list do not overlap.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use debrief_domain::{RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::error::is_unreadable;
 use super::{sheaf, shelf};
 
 /// What the index is read by; a window by start has the even number, by end the odd one.
@@ -126,8 +127,16 @@ pub(super) fn move_picks(
     for pick in before.iter().filter(|pick| !stays(pick, after)) {
         let mut retire =
             || retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place]);
-        if retire()? == 0 && sheaf::let_go(db, (pick.0, pick.1), (pick.2, lseq_before, place))? {
-            retire()?;
+        if retire()? == 0 {
+            match sheaf::let_go(db, (pick.0, pick.1), (pick.2, lseq_before, place)) {
+                Ok(true) => drop(retire()?),
+                Ok(false) => {}
+                // Others must not wait for it: reports of this list are refused until it is mended.
+                Err(error) if is_unreadable(&error) => {
+                    tracing::error!(%error, "a sheaf of the index cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
         }
         if pick.0 == kind::ALL {
             shelf::empty(db, (pick.2, lseq_before, place))?;

@@ -62,7 +62,10 @@ pub(super) trait Slots {
 
 impl Slots for Segments {
     fn read(&self, slot: Slot) -> Result<Vec<u8>, StoreError> {
-        let mut bytes = vec![0; slot.len as usize];
+        // A length that was damaged must not ask for memory.
+        let file_len = self.len(slot.segment)?;
+        let len = slot.len.min(file_len.saturating_sub(slot.at) + 1);
+        let mut bytes = vec![0; len as usize];
         self.read_into(slot.segment, slot.at, &mut bytes)?;
         Ok(bytes)
     }
@@ -114,10 +117,23 @@ impl Segments {
         at: u64,
         bytes: &mut [u8],
     ) -> Result<(), StoreError> {
-        let read = self
-            .file(segment)
-            .and_then(|file| file.read_exact_at(bytes, at));
-        read.map_err(|source| {
+        self.look(segment, |file| file.read_exact_at(bytes, at))
+    }
+
+    /// How long a file is.
+    fn len(&self, segment: i64) -> Result<u64, StoreError> {
+        self.look(segment, |file| {
+            file.metadata().map(|metadata| metadata.len())
+        })
+    }
+
+    fn look<T>(
+        &self,
+        segment: i64,
+        look: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, StoreError> {
+        let seen = self.file(segment).and_then(|file| look(&file));
+        seen.map_err(|source| {
             let what = format!("the file `{}`", self.path(segment).display());
             let is_damage = matches!(
                 source.kind(),
@@ -237,7 +253,8 @@ impl Tail {
             .as_ref()
             .filter(|own| own.segment == slot.segment)?;
         let begin = slot.at.checked_sub(own.len)? as usize;
-        self.pending.get(begin..begin + slot.len as usize)
+        self.pending
+            .get(begin..begin.checked_add(slot.len as usize)?)
     }
 
     /// Adds bytes; they count when the transaction is committed.
@@ -348,8 +365,9 @@ const GONE_SECS: i64 = if cfg!(test) { 0 } else { 86_400 };
 /// A file of sealed bytes less than half of which is pointed to, to be emptied into another one.
 pub(super) fn sparse(db: &Connection) -> rusqlite::Result<Option<i64>> {
     db.prepare_cached(
-        "SELECT id FROM segment WHERE kind = ?1 AND ?2 <= len AND live * 2 < len AND 0 < live \
-         AND gone IS NULL ORDER BY id LIMIT 1",
+        "SELECT id FROM segment s WHERE kind = ?1 AND ?2 <= len AND live * 2 < len AND 0 < live \
+         AND gone IS NULL AND EXISTS (SELECT 1 FROM body b WHERE b.segment = s.id) \
+         ORDER BY id LIMIT 1",
     )?
     .query_row(
         params![Kind::Sealed as i64, SEGMENT_BYTES_MAX as i64],
@@ -363,7 +381,8 @@ pub(super) fn sparse(db: &Connection) -> rusqlite::Result<Option<i64>> {
 pub(super) fn faults(db: &Connection, segments: &Segments) -> rusqlite::Result<Vec<String>> {
     let mut statement = db.prepare(
         "SELECT s.id, s.len, s.live, s.kind, \
-         (SELECT coalesce(sum(b.len), 0) FROM body b WHERE b.segment = s.id) FROM segment s",
+         (SELECT coalesce(sum(b.len), 0) FROM body b WHERE b.segment = s.id) \
+         + (SELECT coalesce(sum(h.len), 0) FROM held h WHERE h.segment = s.id) FROM segment s",
     )?;
     let mut rows = statement.query([])?;
     let mut faults = Vec::new();

@@ -94,6 +94,16 @@ fn unpack(bytes: &[u8]) -> Option<Vec<Entry>> {
     Some((0..at.len()).map(entry).collect())
 }
 
+/// These keys as the entries of a row.
+#[cfg(test)]
+pub(super) fn packed(keys: &[Key]) -> Vec<u8> {
+    let entries: Vec<Entry> = keys
+        .iter()
+        .map(|key| Entry { key: *key, born: 1 })
+        .collect();
+    pack(&entries)
+}
+
 /// A row.
 struct Sheaf {
     last: Key,
@@ -426,4 +436,33 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
         ));
     }
     Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Archives are full of it.
+    #[test]
+    fn entries_are_written_as_ever_and_come_back() {
+        let entry = |at: i64, lseq: i64, start: i64, n: i64, born: i64| Entry {
+            key: (at, lseq, (start << PLACE_BITS) | n),
+            born,
+        };
+        let entries = [
+            entry(1_700_000_000, 7, 1_700_000_000, 0, 3),
+            entry(1_700_000_000, 9, 1_699_999_000, 5, 3),
+            entry(1_700_000_900, 8, 1_700_000_000, 1, 99),
+        ];
+        let packed = pack(&entries);
+        assert_eq!(unpack(&packed).unwrap(), entries);
+        let hex: String = packed.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "0a0880c49fd50c00880e12030e04011a0500d00f880e2203000a022a040600c001"
+        );
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end]).is_none(), "{end}");
+        }
+    }
 }

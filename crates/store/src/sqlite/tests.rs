@@ -29,7 +29,8 @@ pub(super) fn retell(sealed: &[u8]) -> Vec<Event> {
         ..conformance::event("e", "s", secs, kind)
     };
     let mut events: Vec<Event> = seconds.map(event).collect();
-    let middle = sealed.len() % events.len();
+    let sum: usize = sealed.iter().map(|b| usize::from(*b)).sum();
+    let middle = sum % events.len();
     events.rotate_left(middle);
     events
 }

@@ -26,6 +26,9 @@ pub(super) fn set_counter(db: &Connection, name: &str, value: i64) -> rusqlite::
     Ok(())
 }
 
+/// Sessions that cannot be read and are passed over, each time, to come to those that can.
+const UNREADABLE_MAX: usize = if cfg!(test) { 2 } else { 256 };
+
 /// Closed sessions without sealed bytes, with their events.
 pub(super) fn unsealed(
     db: &Connection,
@@ -39,7 +42,8 @@ pub(super) fn unsealed(
              ON s.place = u.place ORDER BY u.place LIMIT ?1",
         )
         .and_then(|mut statement| {
-            let rows = statement.query_map([n_max as i64], |row| {
+            let n_rows = n_max.saturating_add(UNREADABLE_MAX) as i64;
+            let rows = statement.query_map([n_rows], |row| {
                 Ok((
                     row.get(0)?,
                     row.get(1)?,
@@ -53,6 +57,9 @@ pub(super) fn unsealed(
         .map_err(refused_or_corrupt)?;
     let mut sessions = Vec::new();
     for (place, lsid, lseq, change, origin) in rows {
+        if sessions.len() == n_max {
+            break;
+        }
         let lsid = Lsid::parse(&lsid).map_err(|_| StoreError::corrupt("the id of a session"))?;
         let material = if origin == 1 {
             let document = body::read(db, segments, place)?;
@@ -62,9 +69,13 @@ pub(super) fn unsealed(
                 })?,
             )
         } else {
-            let bytes = events_of(db, segments, place)?;
-            match codec::events(&bytes, &lsid) {
+            let events = events_of(db, segments, place)
+                .and_then(|bytes| codec::events(&bytes, &lsid).map_err(corrupt));
+            match events {
                 Ok(events) => Material::Events(events),
+                Err(error @ (StoreError::Refused { .. } | StoreError::Expired)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     // The others must not wait for it; `debrief verify` names it too.
                     tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be sealed");

@@ -2,7 +2,8 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 2 | how many, little endian |
+//! | 4 | CRC-32 of what follows, little endian |
+//! | 4 | how many, little endian |
 //! | 1 | low bits of a difference that are written as they are |
 //! | 2 × 10 | the first and the last key, big endian |
 //! | 4 each | digests, little endian |
@@ -13,7 +14,9 @@ use super::{Id, Key};
 /// Bytes of a block: a row of them fills a page of 4 KiB.
 const BLOCK_BYTES: usize = if cfg!(test) { 220 } else { 4_040 };
 /// Bytes before the digests.
-const HEAD_BYTES: usize = 3 + 2 * KEY_BYTES;
+const HEAD_BYTES: usize = 9 + 2 * KEY_BYTES;
+/// Bytes of the checksum.
+const CRC_BYTES: usize = 4;
 /// Bits of a key.
 const KEY_BITS: u32 = 80;
 const KEY_BYTES: usize = KEY_BITS as usize / 8;
@@ -78,7 +81,8 @@ fn pack(ids: &[Id]) -> Vec<u8> {
     let keys = || ids.iter().map(|id| id.key().0);
     let (first, last) = (keys().next().unwrap_or(0), keys().next_back().unwrap_or(0));
     let low_bits = low_bits(last - first, ids.len() - 1);
-    let mut out = (ids.len() as u16).to_le_bytes().to_vec();
+    let mut out = vec![0; CRC_BYTES];
+    out.extend_from_slice(&(ids.len() as u32).to_le_bytes());
     out.push(low_bits as u8);
     for key in [first, last] {
         out.extend_from_slice(&key.to_be_bytes()[16 - KEY_BYTES..]);
@@ -97,7 +101,10 @@ fn pack(ids: &[Id]) -> Vec<u8> {
         bits.write(0, 1);
         bits.write(gap & ((1 << low_bits) - 1), low_bits);
     }
-    bits.finish()
+    let mut block = bits.finish();
+    let crc = crc32fast::hash(&block[CRC_BYTES..]);
+    block[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
+    block
 }
 
 /// A block as it is kept.
@@ -110,17 +117,24 @@ pub(super) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// None when it is damaged, as far as can be seen without reading all of it.
+    /// None when it is damaged.
     pub(super) fn parse(block: &'a [u8]) -> Option<Block<'a>> {
         let (head, rest) = block.split_first_chunk::<HEAD_BYTES>()?;
-        let n_ids = usize::from(u16::from_le_bytes([head[0], head[1]]));
-        let low_bits = u32::from(head[2]);
-        let (digests, gaps) = rest.split_at_checked(n_ids * DIGEST_BYTES)?;
+        let word = |at: usize| {
+            let word = [head[at], head[at + 1], head[at + 2], head[at + 3]];
+            u32::from_le_bytes(word)
+        };
+        if word(0) != crc32fast::hash(&block[CRC_BYTES..]) {
+            return None;
+        }
+        let n_ids = word(CRC_BYTES) as usize;
+        let low_bits = u32::from(head[8]);
+        let (digests, gaps) = rest.split_at_checked(n_ids.checked_mul(DIGEST_BYTES)?)?;
         let key = |bytes: &[u8]| {
             let key = bytes.iter();
             Key(key.fold(0, |key, b| key << 8 | u128::from(*b)))
         };
-        let (first, last) = (&head[3..3 + KEY_BYTES], &head[3 + KEY_BYTES..]);
+        let (first, last) = head[9..].split_at(KEY_BYTES);
         (n_ids != 0 && low_bits <= KEY_BITS).then(|| Block {
             low_bits,
             first: key(first),
@@ -354,7 +368,10 @@ mod tests {
                 let at = at.index(block.len());
                 block[at] = byte;
             }
-            // Nothing but ids or none, and no more of them than there are digests.
+            prop_assert!(unpack(&block).is_none_or(|again| again == ids[..again.len()]));
+            // Were the checksum right, it would be ids or none, and no more than there are digests.
+            let crc = crc32fast::hash(&block[CRC_BYTES..]);
+            block[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
             prop_assert!(unpack(&block).is_none_or(|ids| ids.len() * DIGEST_BYTES < block.len()));
         }
     }
@@ -373,5 +390,23 @@ mod tests {
             .collect();
         let n_bytes: usize = blocks(&ids).iter().map(Vec::len).sum();
         assert!(n_bytes - HEAD_BYTES < 12 * ids.len() + 8, "{n_bytes}");
+    }
+
+    /// Archives are full of it.
+    #[test]
+    fn blocks_are_written_as_ever() {
+        let id = |key: u128, digest: u32| Id::new(Key(key), digest);
+        let ids = [
+            id(5, 0xABCD),
+            id(1 << 60, 1),
+            id((1 << 60) + 7, 2),
+            id(1 << 79, 3),
+        ];
+        let hex: String = blocks(&ids)[0].iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "ddb28f2f040000004d0000000000000000000580000000000000000000cdab000001000000020000\
+             0003000000f6ffffffffffff1f008003000000000000000070f9ffffffffffffefff1f"
+        );
     }
 }

@@ -72,6 +72,8 @@ struct Merging {
     n_written: i64,
     /// Ids for the next block.
     pending: Pending,
+    /// The key of the last id.
+    last: Key,
 }
 
 /// A run being read from the front.
@@ -216,6 +218,7 @@ impl Runs {
             output: Run::create(db, level, n_blocks, 0)?,
             n_written: 0,
             pending: Pending::default(),
+            last: Key(0),
         }))
     }
 
@@ -454,6 +457,10 @@ impl Merging {
                     .execute([self.output.id, self.n_written])?;
                 return Ok(true);
             };
+            if id.key() < self.last {
+                return Err(corrupt_text("ids"));
+            }
+            self.last = id.key();
             // The last block that there is room for takes all that are left.
             let has_room = self.n_written + 1 == self.output.n_blocks;
             if !has_room && !self.pending.has_room_for(id) {

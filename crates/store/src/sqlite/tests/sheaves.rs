@@ -171,9 +171,20 @@ async fn entries_that_belong_to_no_session_or_stand_twice_are_named() {
     )
     .unwrap();
     assert_eq!(sheaf::faults(&db).unwrap().len(), 1);
-    // Two that overlap: the later one gets the entries of both.
-    db.execute_batch("ROLLBACK; BEGIN; UPDATE sheaf SET owner = 0, kind = 0 WHERE kind = 4")
-        .unwrap_err();
+    // Of a list with three entries in a sheaf, all of them in the next sheaf of the list too.
+    db.execute_batch("ROLLBACK; BEGIN").unwrap();
+    let mut overlapping =
+        sheaf::keys(&db, (0, 0), (i64::MIN, 0, 0), i64::MAX, i64::MAX, 3).unwrap();
+    let later = sheaf::keys(&db, (0, 0), overlapping[2], i64::MAX, i64::MAX, 3).unwrap();
+    overlapping.push(later[2]);
+    db.execute(
+        "UPDATE sheaf SET entries = ?1 WHERE kind = 0 AND owner = 0 AND last_at = ?2",
+        rusqlite::params![sheaf::packed(&overlapping), later[2].0],
+    )
+    .unwrap();
+    let faults = sheaf::faults(&db).unwrap();
+    assert!(faults.iter().any(|f| f.contains("overlaps")), "{faults:?}");
+    db.execute_batch("ROLLBACK").unwrap();
     assert_eq!(sheaf::faults(&db).unwrap(), Vec::<String>::new());
 }
 

@@ -152,20 +152,39 @@ async fn a_group_made_beside_bytes_that_are_others_by_now_is_not_used() {
 }
 
 #[tokio::test]
-async fn sealed_bytes_that_are_damaged_are_named_and_hold_up_nobody() {
-    let (directory, store, _) = grouped().await;
+async fn sealed_bytes_that_cannot_be_read_hold_up_nobody_and_are_kept_for_their_events() {
+    let (directory, store, before) = grouped().await;
     let file = &files(directory.path())[0];
+    let bytes = std::fs::read(file).unwrap();
     std::fs::write(file, b"").unwrap();
-    append(&store, late("s1")).await;
-    append(&store, late("s9")).await;
-    // Settles them.
-    store.last_change().await.unwrap();
+    for lsid in ["s1", "s2"] {
+        append(&store, late(lsid)).await;
+    }
+    append(&store, session("s9", 9, Some(10), "1", "2", "1")).await;
+    // The others are settled, and sealed though two that cannot be come first.
+    assert_eq!(seal_all(&store, b"again").await, 1);
     let examined = store.examine(-1, 100).await.unwrap();
     let is_at_fault = |lsid: &str| {
         let examined = examined.iter().find(|examined| examined.lsid == lsid);
         !examined.unwrap().faults.is_empty()
     };
     assert!(is_at_fault("s0") && is_at_fault("s1") && !is_at_fault("s9"));
+    // The file is mended.
+    let mut mended = bytes;
+    let added = std::fs::read(file).unwrap();
+    mended.extend_from_slice(added.get(mended.len()..).unwrap_or_default());
+    std::fs::write(file, &mended).unwrap();
+    let after = events(&store).await;
+    assert_eq!(after[1][..4], before[1]);
+    assert_eq!(after[1].len(), 5);
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+    assert_eq!(seal_all(&store, b"at last").await, 2);
+    assert_eq!(events(&store).await, after);
+    assert_eq!(store.integrity().await.unwrap(), Vec::<String>::new());
+    let n_held: i64 = db(directory.path())
+        .query_row("SELECT count(*) FROM held", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(n_held, 0);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn an_archive_of_format_6_with_events_in_its_journal_goes_on() {
     let copy = three_unsettled().await;
     db(copy.path())
         .execute_batch(
-            "DELETE FROM schema_version WHERE version > 6; DROP TABLE sheaf; \
+            "DELETE FROM schema_version WHERE version > 6; DROP TABLE sheaf; DROP TABLE held; \
              ALTER TABLE id_run DROP COLUMN form",
         )
         .unwrap();
