@@ -89,22 +89,22 @@ pub(crate) struct Sqlite {
     files: Arc<Files>,
     turns: Arc<Turns>,
     spots: Arc<Spots>,
-    next_list: NextList,
+    next_entries: NextEntries,
 }
 
-/// The list of the index with which the sweeper goes on.
+/// Where in the index the sweeper goes on.
 #[derive(Default)]
-struct NextList(Mutex<Option<sheaf::List>>);
+struct NextEntries(Mutex<Option<sheaf::Place>>);
 
-impl NextList {
-    fn load(&self) -> sheaf::List {
+impl NextEntries {
+    fn load(&self) -> sheaf::Place {
         let next = self.0.lock().map_or(None, |next| *next);
-        next.unwrap_or((i64::MIN, i64::MIN))
+        next.unwrap_or(sheaf::BEGIN)
     }
 
-    fn store(&self, list: Option<sheaf::List>) {
+    fn store(&self, place: Option<sheaf::Place>) {
         if let Ok(mut next) = self.0.lock() {
-            *next = list;
+            *next = place;
         }
     }
 }
@@ -218,7 +218,7 @@ impl Sqlite {
             }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
-            next_list: NextList::default(),
+            next_entries: NextEntries::default(),
         })
     }
 
@@ -323,9 +323,9 @@ impl Sqlite {
     fn bind(&self) -> Answer<'_, u64> {
         Box::pin(async move {
             loop {
-                let from = self.next_list.load();
+                let from = self.next_entries.load();
                 let tasks = self.read(move |db| sheaf::tasks(db, from)).await?;
-                self.next_list.store(tasks.next());
+                self.next_entries.store(tasks.next());
                 let is_end = tasks.next().is_none();
                 if !tasks.is_empty() {
                     let n_entries = self

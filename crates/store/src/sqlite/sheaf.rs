@@ -5,7 +5,7 @@
 //! first. The sheaves of a list do not overlap.
 
 use prost::Message;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Verdict;
 use super::error::{corrupt_text, refused_or_corrupt};
@@ -21,8 +21,8 @@ const SHEAF_ENTRIES: usize = if cfg!(test) { 3 } else { 64 };
 const LEFT_ENTRIES: usize = SHEAF_ENTRIES;
 /// Sheaves that are bound, or let go, in one commit.
 const AT_ONCE: usize = if cfg!(test) { 2 } else { 32 };
-/// Lists that are looked at between two commits.
-const LISTS_AT_ONCE: usize = if cfg!(test) { 3 } else { 1_024 };
+/// Looks at some dozens of entries, of one list or several, between two commits.
+const LOOKS_AT_ONCE: usize = if cfg!(test) { 3 } else { 1_024 };
 
 /// Kind and owner of the entries that one report reads in order.
 pub(super) type List = (i64, i64);
@@ -229,77 +229,75 @@ enum Task {
     LetGo(List, Key),
 }
 
-/// What the sweeper has to do, and the list with which it goes on.
+/// Where the sweeper goes on: behind this key of this list.
+pub(super) type Place = (List, Key);
+
+/// What the sweeper has to do, and where it goes on.
 pub(super) struct Tasks {
     tasks: Vec<Task>,
     /// None behind the last list.
-    next: Option<List>,
+    next: Option<Place>,
 }
 
 /// Before all entries of a list.
 const BEFORE_ALL: Key = (i64::MIN, 0, 0);
+/// Before all lists.
+pub(super) const BEGIN: Place = ((i64::MIN, i64::MIN), BEFORE_ALL);
 
-/// Looks for what is to be done, from this list on.
-pub(super) fn tasks(db: &Connection, from: List) -> Result<Tasks, StoreError> {
+/// Looks for what is to be done, from this place on.
+pub(super) fn tasks(db: &Connection, from: Place) -> Result<Tasks, StoreError> {
     let look = || -> rusqlite::Result<Tasks> {
         let mut tasks = Vec::new();
-        let mut next = from;
-        for _ in 0..LISTS_AT_ONCE {
+        let (mut at, mut after) = from;
+        for _ in 0..LOOKS_AT_ONCE {
             let list = db
                 .prepare_cached(
                     "SELECT kind, owner FROM pick WHERE (kind, owner) >= (?1, ?2) \
                      ORDER BY kind, owner LIMIT 1",
                 )?
-                .query_row([next.0, next.1], |row| Ok((row.get(0)?, row.get(1)?)));
-            let list: List = match list {
-                Err(rusqlite::Error::QueryReturnedNoRows) => {
-                    return Ok(Tasks { tasks, next: None });
-                }
-                list => list?,
+                .query_row([at.0, at.1], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some(list) = list else {
+                return Ok(Tasks { tasks, next: None });
             };
-            if !of_list(db, list, &mut tasks)? {
-                // There is more to be done with it.
-                return Ok(Tasks {
-                    tasks,
-                    next: Some(list),
-                });
+            if list != at {
+                (at, after) = (list, BEFORE_ALL);
             }
-            next = (list.0, list.1 + 1);
+            if AT_ONCE <= tasks.len() {
+                break;
+            }
+            match task(db, at, after)? {
+                Some((task, next)) => {
+                    tasks.extend(task);
+                    after = next;
+                }
+                None => (at, after) = ((list.0, list.1 + 1), BEFORE_ALL),
+            }
         }
         Ok(Tasks {
             tasks,
-            next: Some(next),
+            next: Some((at, after)),
         })
     };
     look().map_err(refused_or_corrupt)
 }
 
-/// Adds what is to be done with a list; says whether that is all.
-fn of_list(db: &Connection, list: List, tasks: &mut Vec<Task>) -> rusqlite::Result<bool> {
-    let mut after = BEFORE_ALL;
-    loop {
-        let loose = loose(db, list, after, SHEAF_ENTRIES + LEFT_ENTRIES)?;
-        if loose.len() < SHEAF_ENTRIES + LEFT_ENTRIES {
-            return Ok(true);
-        }
-        if AT_ONCE <= tasks.len() {
-            return Ok(false);
-        }
-        match among(db, list, &loose)? {
-            Some(sheaf) => {
-                let n_among = loose.iter().filter(|e| e.key < sheaf.last).count();
-                if SHEAF_ENTRIES <= n_among {
-                    tasks.push(Task::LetGo(list, sheaf.last));
-                    return Ok(false);
-                }
-                after = sheaf.last;
-            }
-            None => {
-                tasks.push(Task::Bind(list, after));
-                after = loose[SHEAF_ENTRIES - 1].key;
-            }
-        }
+/// What is to be done with the next entries of a list, if anything is, and where to go on with it; none
+/// where there are too few.
+fn task(db: &Connection, list: List, after: Key) -> rusqlite::Result<Option<(Option<Task>, Key)>> {
+    let loose = loose(db, list, after, SHEAF_ENTRIES + LEFT_ENTRIES)?;
+    if loose.len() < SHEAF_ENTRIES + LEFT_ENTRIES {
+        return Ok(None);
     }
+    let Some(sheaf) = among(db, list, &loose)? else {
+        let last = loose[SHEAF_ENTRIES - 1].key;
+        return Ok(Some((Some(Task::Bind(list, after)), last)));
+    };
+    let n_among = loose.iter().filter(|e| e.key < sheaf.last).count();
+    let lets_go = SHEAF_ENTRIES <= n_among;
+    let task = lets_go.then_some(Task::LetGo(list, sheaf.last));
+    // What is let go is bound again in another round.
+    Ok(Some((task, sheaf.last)))
 }
 
 /// Living entries of a list that are in no sheaf.
@@ -379,7 +377,7 @@ impl Tasks {
         self.tasks.is_empty()
     }
 
-    pub(super) fn next(&self) -> Option<List> {
+    pub(super) fn next(&self) -> Option<Place> {
         self.next
     }
 }

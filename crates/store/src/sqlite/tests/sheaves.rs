@@ -193,7 +193,7 @@ async fn two_processes_bind_what_is_there_once() {
     let (directory, store) = store(9).await;
     let ours = Sqlite::open(directory.path()).unwrap();
     let theirs = Sqlite::open(directory.path()).unwrap();
-    let looked = ours.read(|db| sheaf::tasks(db, (i64::MIN, i64::MIN)));
+    let looked = ours.read(|db| sheaf::tasks(db, sheaf::BEGIN));
     let tasks = looked.await.unwrap();
     while 0 < theirs.tidy(At::MIN, 64).await.unwrap() {}
     let before = n_loose_and_sheaves(directory.path());
