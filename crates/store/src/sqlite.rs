@@ -328,9 +328,8 @@ impl Sqlite {
                 self.next_entries.store(tasks.next());
                 let is_end = tasks.next().is_none();
                 if !tasks.is_empty() {
-                    let n_entries = self
-                        .write(move |writer| sheaf::work(writer, &tasks))
-                        .await?;
+                    let work = move |writer: &mut Writer<'_>| sheaf::work(writer, &tasks);
+                    let n_entries = self.write_into(Writes::Settled, work).await?;
                     // What was to be done was no more: others go on.
                     if 0 < n_entries {
                         return Ok(n_entries);
@@ -577,8 +576,8 @@ impl Backend for Sqlite {
             let segments = Arc::clone(&self.files.segments);
             let n_grouped = match self.read(move |db| events::group(db, &segments)).await {
                 Ok(Some(group)) => {
-                    self.write(move |writer| events::put_group(writer, &group))
-                        .await
+                    let put = move |writer: &mut Writer<'_>| events::put_group(writer, &group);
+                    self.write_into(Writes::Settled, put).await
                 }
                 Ok(None) => Ok(0),
                 Err(error) => Err(error),
