@@ -420,7 +420,10 @@ pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group
             ))
         };
         let (mut member, bytes, lsid, sealed) = member().map_err(refused_or_corrupt)?;
-        let events = inflate(bytes)?;
+        // The others must not wait for a session that is damaged, which `verify` names.
+        let Ok(events) = inflate(bytes) else {
+            continue;
+        };
         n_bytes += events.len();
         let rest = match (&sealed, segments.retell()) {
             (Some(sealed), Some(retell)) => {
@@ -435,6 +438,9 @@ pub(super) fn group(db: &Connection, segments: &Segments) -> Result<Option<Group
         plain.extend(rest.unwrap_or(events));
         member.end = plain.len();
         members.push(member);
+    }
+    if members.is_empty() {
+        return Ok(None);
     }
     let compressed = zstd::bulk::compress(&plain, GROUP_LEVEL);
     Ok(Some(Group {
@@ -453,7 +459,7 @@ fn rest(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let told = match sealed {
         Ok(sealed) => retell(&sealed),
-        // The others must not wait for a session that is damaged, which `verify` names.
+        // Nor for one whose sealed bytes are.
         Err(StoreError::Corrupt { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };

@@ -156,6 +156,27 @@ async fn a_sheaf_that_cannot_be_read_is_an_error_and_never_a_shorter_report() {
 }
 
 #[tokio::test]
+async fn events_are_settled_though_their_sessions_sheaf_cannot_be_read() {
+    let (directory, store) = store(9).await;
+    tidy(&store).await;
+    db(directory.path())
+        .execute("UPDATE sheaf SET entries = x'0A'", [])
+        .unwrap();
+    // It began earlier than it seemed, so its entries end.
+    let mut late = session("s4", 150, None, "1", "2", "1");
+    late.truncate(1);
+    late[0].id = EventId::parse("late").unwrap();
+    append(&store, late).await;
+    append(&store, session("other", 900, None, "1", "2", "1")).await;
+    assert_eq!(store.last_change().await.unwrap(), 11);
+    let examined = store.examine(-1, 100).await.unwrap();
+    let of = |lsid: &str| examined.iter().find(|e| e.lsid == lsid).unwrap();
+    assert_eq!((of("s4").events.len(), of("other").events.len()), (5, 3));
+    assert!(!of("s4").faults.is_empty());
+    assert_eq!(of("other").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn entries_that_belong_to_no_session_or_stand_twice_are_named() {
     let (directory, store) = store(9).await;
     tidy(&store).await;

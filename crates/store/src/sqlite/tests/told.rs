@@ -188,6 +188,21 @@ async fn sealed_bytes_that_cannot_be_read_hold_up_nobody_and_are_kept_for_their_
 }
 
 #[tokio::test]
+async fn sessions_that_cannot_be_read_are_left_out_of_a_group_or_kept_whole_in_it() {
+    let (directory, store, _) = sealed_ones().await;
+    sealed(&store, "s4", 4, b"body").await;
+    // The bytes of the first are gone with the file; the events of the second are no DEFLATE.
+    let db = db(directory.path());
+    db.execute_batch(
+        "UPDATE body SET segment = 99 WHERE place = (SELECT min(place) FROM body); \
+         UPDATE event SET bytes = x'FF' WHERE place = (SELECT place FROM session WHERE lsid = 's1')",
+    )
+    .unwrap();
+    while 0 < store.tidy(At::MIN, 64).await.unwrap() {}
+    assert_eq!(forms(directory.path()), [2, 1, 4, 4, 1]);
+}
+
+#[tokio::test]
 async fn an_archive_opened_without_what_retells_says_so() {
     let (directory, store, _) = grouped().await;
     drop(store);
