@@ -50,7 +50,7 @@ fn events(lsid: &Lsid, session: &Element) -> Vec<Event> {
             let kind = EventType::parse(element.attribute("event_type")?).ok()?;
             let at = At::from_secs(secs).ok()?;
             let mut event = Event::new(id.clone(), lsid.clone(), at, kind);
-            read_own(element, &mut event);
+            add_own(element, &mut event);
             told.add_to(&mut event);
             Some(event)
         })
@@ -271,7 +271,7 @@ fn survey(element: &Element) -> Survey {
 }
 
 /// What stands in the event's own element.
-fn read_own(element: &Element, event: &mut Event) {
+fn add_own(element: &Element, event: &mut Event) {
     event.performed_by = element.child("performed_by").and_then(actor);
     event.destination = element.child("destination").and_then(actor);
     event.body = match (element.child("body"), element.child("encoded_body")) {

@@ -20,6 +20,7 @@
 //! Bytes of sealed sessions are opaque here; `debrief-report` writes and reads them.
 
 mod batch;
+mod bits;
 mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -185,7 +185,7 @@ impl Sqlite {
             grants: Arc::clone(&grants),
             spots: Arc::clone(&spots),
         };
-        let writing = WriterThread::new(dbs, write_calls, bystanders, known, &segments);
+        let writing = WriterThread::new(dbs, write_calls, bystanders, known);
         let mut writing = writing.map_err(no_thread)?;
         writing.recover()?;
         threads.push(spawn("store-writer", Box::new(|| writing.run()))?);

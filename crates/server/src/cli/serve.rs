@@ -51,7 +51,7 @@ pub(crate) async fn run(data: &Path, config: Config, args: &Args) -> anyhow::Res
     // Held until the program ends, and taken before the archive's format may change.
     let _lock = lock(data)?;
     let meshcentral = meshcentral::Source::all(&config.source.meshcentral)?;
-    let store = Store::open_retelling(data, debrief_report::retell)?;
+    let store = super::open(data)?;
     let files = config.open_files(data)?;
     if args.demo && store.last_change().await? == 0 {
         let n_sessions = super::demo::DEMO_SESSIONS;

@@ -17,6 +17,7 @@ use debrief_domain as d;
 
 use super::encode::{bytes_with_length, varint, write_event};
 use super::{CodecError, unreadable};
+use crate::bits::{Reader, Writer};
 
 /// The id is not the one that was to be expected: how much of that it begins with, and what follows.
 const OTHER_ID: u64 = 1;
@@ -28,7 +29,7 @@ const ALONE: u64 = 4;
 const OTHER_FIELDS: u64 = 8;
 
 /// Bits of thousandths.
-const MILLIS_BITS: usize = 10;
+const MILLIS_BITS: u32 = 10;
 const SECOND: i64 = 1_000;
 
 /// An event in its parts.
@@ -87,19 +88,23 @@ fn encoded(told: &[d::Event]) -> Vec<Vec<u8>> {
 
 /// What of these events the retold ones do not say; none when they cannot be had again by it.
 pub(crate) fn rest_of(events: &[u8], lsid: &str, told: &[d::Event]) -> Option<Vec<u8>> {
-    let rest = tell(events, lsid, told)?;
-    let again = events_of(&rest, lsid, told, events.len()).ok()?;
+    let told = encoded(told);
+    let told = parts(&told)?;
+    let rest = tell(events, lsid, &told)?;
+    let again = retell(&rest, lsid, &told, events.len())?;
     (again == events).then_some(rest)
 }
 
-fn tell(events: &[u8], lsid: &str, told: &[d::Event]) -> Option<Vec<u8>> {
-    let told = encoded(told);
-    let told: Vec<Parts<'_>> = told.iter().map(|e| Parts::of(e)).collect::<Option<_>>()?;
+fn parts(told: &[Vec<u8>]) -> Option<Vec<Parts<'_>>> {
+    told.iter().map(|event| Parts::of(event)).collect()
+}
+
+fn tell(events: &[u8], lsid: &str, told: &[Parts<'_>]) -> Option<Vec<u8>> {
     let mut left: HashMap<(i64, u64), VecDeque<usize>> = HashMap::new();
     for (idx, event) in told.iter().enumerate() {
         left.entry(event.second()?).or_default().push_back(idx);
     }
-    let (mut tags, mut millis) = (Vec::new(), Bits::default());
+    let (mut tags, mut millis) = (Vec::new(), Writer::new(Vec::new()));
     let (mut n_events, mut next) = (0, 0);
     let mut guess = first_guess(lsid);
     let mut unread = events;
@@ -129,7 +134,7 @@ fn tell(events: &[u8], lsid: &str, told: &[d::Event]) -> Option<Vec<u8>> {
                 varint(&mut words, idx as u64);
             }
             next = idx + 1;
-            millis.push(event.at.rem_euclid(SECOND) as u64);
+            millis.write(event.at.rem_euclid(SECOND) as u128, MILLIS_BITS);
             if event.fields != told[idx].fields {
                 tag |= OTHER_FIELDS;
                 write_steps(event.fields, told[idx].fields, &mut words)?;
@@ -146,7 +151,7 @@ fn tell(events: &[u8], lsid: &str, told: &[d::Event]) -> Option<Vec<u8>> {
     varint(&mut out, events.len() as u64);
     varint(&mut out, n_events);
     out.extend_from_slice(&tags);
-    out.extend_from_slice(&millis.bytes);
+    out.extend_from_slice(&millis.finish());
     Some(out)
 }
 
@@ -157,34 +162,24 @@ pub(crate) fn events_of(
     told: &[d::Event],
     len_max: usize,
 ) -> Result<Vec<u8>, CodecError> {
-    let events = retell(rest, lsid, told, len_max).ok_or(unreadable("what is left of events"))?;
+    let told = encoded(told);
+    let events = parts(&told).and_then(|told| retell(rest, lsid, &told, len_max));
+    let events = events.ok_or(unreadable("what is left of events"))?;
     match rest.first_chunk::<4>() {
         Some(crc) if crc32fast::hash(&events) == u32::from_le_bytes(*crc) => Ok(events),
         _ => Err(unreadable("events of which sealed bytes tell")),
     }
 }
 
-fn retell(rest: &[u8], lsid: &str, told: &[d::Event], len_max: usize) -> Option<Vec<u8>> {
-    let told = encoded(told);
-    let told: Vec<Parts<'_>> = told.iter().map(|e| Parts::of(e)).collect::<Option<_>>()?;
+fn retell(rest: &[u8], lsid: &str, told: &[Parts<'_>], len_max: usize) -> Option<Vec<u8>> {
     let mut unread = rest.get(4..)?;
     let len = usize::try_from(take_varint(&mut unread)?).ok()?;
     let n_events = take_varint(&mut unread)?;
     if len_max < len || (len as u64) < n_events {
         return None;
     }
-    // Thousandths stand behind everything else, so a first look finds out where.
-    let mut ahead = unread;
-    let mut n_retold = 0;
-    for _ in 0..n_events {
-        n_retold += usize::from(pass_over(&mut ahead)?);
-    }
-    if ahead.len() != (n_retold * MILLIS_BITS).div_ceil(8) {
-        return None;
-    }
-    let mut millis = values(ahead);
-    let mut out = Vec::with_capacity(len);
-    let (mut next, mut guess) = (0, first_guess(lsid));
+    let mut events: Vec<Again> = Vec::new();
+    let (mut next, mut guess, mut n_bytes) = (0, first_guess(lsid), 0);
     for _ in 0..n_events {
         let tag = take_varint(&mut unread)?;
         let mut id = guess;
@@ -194,11 +189,8 @@ fn retell(rest: &[u8], lsid: &str, told: &[d::Event], len_max: usize) -> Option<
         }
         guess = next_guess(&id);
         let mut fields = Vec::new();
-        let at = if tag & ALONE != 0 {
-            let at = take_varint(&mut unread)? as i64;
-            fields.extend_from_slice(take_bytes(&mut unread)?);
-            at
-        } else {
+        let is_retold = tag & ALONE == 0;
+        let at = if is_retold {
             if tag & ELSEWHERE != 0 {
                 next = usize::try_from(take_varint(&mut unread)?).ok()?;
             }
@@ -209,45 +201,46 @@ fn retell(rest: &[u8], lsid: &str, told: &[d::Event], len_max: usize) -> Option<
             } else {
                 fields.extend_from_slice(event.fields);
             }
-            event.at.checked_add(millis.next()? as i64)?
+            event.at
+        } else {
+            let at = take_varint(&mut unread)? as i64;
+            fields.extend_from_slice(take_bytes(&mut unread)?);
+            at
         };
-        let event = Parts {
-            id: &id,
-            at,
-            fields: &fields,
-        };
-        event.write(&mut out);
-        if len < out.len() {
+        n_bytes += id.len() + fields.len();
+        if len < n_bytes {
             return None;
         }
+        events.push(Again {
+            id,
+            at,
+            is_retold,
+            fields,
+        });
     }
-    (out.len() == len).then_some(out)
+    let mut millis = Reader::new(unread);
+    let mut out = Vec::with_capacity(len);
+    for event in &events {
+        let millis = match event.is_retold {
+            true => millis.read(MILLIS_BITS)? as i64,
+            false => 0,
+        };
+        let event = Parts {
+            id: &event.id,
+            at: event.at.checked_add(millis)?,
+            fields: &event.fields,
+        };
+        event.write(&mut out);
+    }
+    (millis.is_at_end() && out.len() == len).then_some(out)
 }
 
-/// Passes over what is kept of an event; says whether it was retold.
-fn pass_over(unread: &mut &[u8]) -> Option<bool> {
-    let tag = take_varint(unread)?;
-    if tag & OTHER_ID != 0 {
-        take_varint(unread)?;
-        take_bytes(unread)?;
-    }
-    if tag & ALONE != 0 {
-        take_varint(unread)?;
-        take_bytes(unread)?;
-        return Some(false);
-    }
-    if tag & ELSEWHERE != 0 {
-        take_varint(unread)?;
-    }
-    if tag & OTHER_FIELDS != 0 {
-        let n_steps = take_varint(unread)?;
-        for _ in 0..n_steps {
-            take_varint(unread)?;
-            take_varint(unread)?;
-            take_bytes(unread)?;
-        }
-    }
-    Some(true)
+/// An event as it was, but for the thousandths of its second if it was retold: they stand behind all others.
+struct Again {
+    id: Vec<u8>,
+    at: i64,
+    is_retold: bool,
+    fields: Vec<u8>,
 }
 
 /// How to come from the fields that were retold to the true ones: again and again some are left out,
@@ -340,35 +333,6 @@ fn next_guess(id: &[u8]) -> Vec<u8> {
 
 fn n_common(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
-}
-
-/// Thousandths, one behind the other.
-#[derive(Default)]
-struct Bits {
-    bytes: Vec<u8>,
-    n_bits: usize,
-}
-
-impl Bits {
-    fn push(&mut self, value: u64) {
-        for bit in 0..MILLIS_BITS {
-            if self.n_bits.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> bit & 1) as u8) << (self.n_bits % 8);
-            }
-            self.n_bits += 1;
-        }
-    }
-}
-
-fn values(bits: &[u8]) -> impl Iterator<Item = u64> {
-    let n_values = bits.len() * 8 / MILLIS_BITS;
-    (0..n_values).map(move |n| {
-        let bit = |at: usize| u64::from(bits[at / 8] >> (at % 8) & 1);
-        (0..MILLIS_BITS).fold(0, |value, b| value | bit(n * MILLIS_BITS + b) << b)
-    })
 }
 
 fn take_key(bytes: &mut &[u8], key: u8) -> Option<()> {

@@ -18,7 +18,7 @@ use super::accesses::Accesses;
 use super::error::GroupError;
 use super::ids::Outgoing;
 use super::journal::Era;
-use super::segment::{Segments, Tails};
+use super::segment::Segments;
 use super::settle::{Growth, Settling, settle_all};
 use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
 use super::{grants, pick, upkeep};
@@ -67,16 +67,14 @@ impl Aside {
         reader: Connection,
         calls: queue::Receiver<WriteCall>,
         bystanders: Bystanders,
-        segments: &Arc<Segments>,
+        segments: Arc<Segments>,
     ) -> io::Result<Aside> {
         let (jobs, waiting) = sync_channel::<(Connection, Job)>(1);
         let (sender, done) = sync_channel(1);
-        // Nothing is added to these: the transaction begins with what is in the files.
-        let tails = Tails::new(segments);
         let settle = move || {
             let _ends = AbortOnPanic;
             for (db, mut job) in waiting {
-                let result = job.run(&db, &tails, &bystanders.accesses);
+                let result = job.run(&db, &*segments, &bystanders.accesses);
                 match &result {
                     Ok(()) => bystanders.committed(job.before),
                     Err(_) => bystanders.failed(&db),
@@ -158,12 +156,13 @@ impl Job {
     fn run(
         &mut self,
         db: &Connection,
-        tails: &Tails,
+        segments: &Segments,
         accesses: &Accesses,
     ) -> Result<(), GroupError> {
         let mut settling = Settling {
             db,
-            tails,
+            // It adds nothing to them, and begins with what they have.
+            slots: segments,
             names: &mut self.names,
             lseq: &mut self.lseq,
         };

@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::error::refused_or_corrupt;
 use super::events::{self, Needs};
-use super::segment::{self, Segments, Slot, Slots, Tails};
+use super::segment::{self, Segments, Slot, Slots};
 use super::{Verdict, Writer, shelf};
 use crate::StoreError;
 
@@ -83,7 +83,7 @@ fn add(
 }
 
 /// Forgets the sealed bytes of a session, if it has any.
-pub(super) fn drop(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<()> {
+pub(super) fn drop(db: &Connection, slots: &dyn Slots, place: i64) -> rusqlite::Result<()> {
     if forget(db, slots, place)? {
         shelf::empty_at(db, place)?;
     }
@@ -91,7 +91,7 @@ pub(super) fn drop(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Resu
 }
 
 /// Forgets them, and says whether a shelf may still have their row.
-fn forget(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<bool> {
+fn forget(db: &Connection, slots: &dyn Slots, place: i64) -> rusqlite::Result<bool> {
     let row = row(db, place)?;
     if let Some(row) = row {
         let needs = events::keep_whole(db, slots, place)?;
@@ -189,7 +189,7 @@ pub(super) fn inline(db: &Connection, place: i64) -> rusqlite::Result<Option<(Ve
 /// The sealed bytes of a session.
 pub(super) fn read(
     db: &Connection,
-    slots: &impl Slots,
+    slots: &dyn Slots,
     place: i64,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     match row(db, place).map_err(refused_or_corrupt)? {

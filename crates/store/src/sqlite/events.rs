@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use zstd::bulk::Decompressor;
 
 use super::error::{as_sqlite, refused_or_corrupt};
-use super::segment::{Segments, Slot, Slots, Tails};
+use super::segment::{Segments, Slot, Slots};
 use super::{Verdict, Writer, body};
 use crate::{Retell, StoreError, codec};
 
@@ -63,7 +63,7 @@ struct Share {
 /// All events of a session as bytes, in order of arrival.
 pub(super) fn events_of(
     db: &Connection,
-    slots: &impl Slots,
+    slots: &dyn Slots,
     place: i64,
 ) -> Result<Vec<u8>, StoreError> {
     events_beside(db, slots, &mut Neighbours::default(), place)
@@ -77,7 +77,7 @@ pub(super) struct Neighbours(Option<(Slot, Vec<u8>)>);
 /// All events of a session as bytes, beside those of its neighbours.
 pub(super) fn events_beside(
     db: &Connection,
-    slots: &impl Slots,
+    slots: &dyn Slots,
     neighbours: &mut Neighbours,
     place: i64,
 ) -> Result<Vec<u8>, StoreError> {
@@ -113,7 +113,7 @@ pub(super) fn events_beside(
 /// The events of a session, of what its sealed bytes say and what they do not.
 fn whole(
     db: &Connection,
-    slots: &impl Slots,
+    slots: &dyn Slots,
     place: i64,
     rest: &[u8],
 ) -> Result<Vec<u8>, StoreError> {
@@ -141,7 +141,11 @@ pub(super) enum Needs {
 }
 
 /// Before a session's sealed bytes go: keeps its events without them.
-pub(super) fn keep_whole(db: &Connection, slots: &Tails, place: i64) -> rusqlite::Result<Needs> {
+pub(super) fn keep_whole(
+    db: &Connection,
+    slots: &dyn Slots,
+    place: i64,
+) -> rusqlite::Result<Needs> {
     let mut select = db.prepare_cached("SELECT form, bytes, before FROM event WHERE id = ?1")?;
     let mut next = last_event(db, place).optional()?.flatten();
     while let Some(id) = next {
@@ -264,7 +268,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
 
 impl Neighbours {
     /// The events of a session that lie in a group.
-    fn share(&mut self, slots: &impl Slots, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    fn share(&mut self, slots: &dyn Slots, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
         let share = Share::decode(bytes).map_err(|error| damaged(Some(error.into())))?;
         // What is kept of a session is no longer than its events; compressed, a group may be a little
         // longer than it is.

@@ -360,7 +360,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     (writer.has_written, writer.takes_in) = (true, true);
     let mut settling = Settling {
         db: writer.db,
-        tails: &writer.known.tails,
+        slots: &writer.known.tails,
         names: &mut writer.known.names,
         lseq: &mut writer.lseq,
     };

@@ -172,6 +172,32 @@ impl Tails {
             groups: Tail::new(Kind::Events, Arc::clone(segments)),
         }
     }
+
+    pub(super) fn segments(&self) -> &Arc<Segments> {
+        &self.sealed.segments
+    }
+
+    /// As [`Tail::clear`].
+    pub(super) fn clear(&mut self) {
+        self.sealed.clear();
+        self.groups.clear();
+    }
+
+    pub(super) fn mark(&self) -> [Mark; 2] {
+        [self.sealed.mark(), self.groups.mark()]
+    }
+
+    /// As [`Tail::undo`].
+    pub(super) fn undo(&mut self, [sealed, groups]: [Mark; 2]) {
+        self.sealed.undo(sealed);
+        self.groups.undo(groups);
+    }
+
+    /// As [`Tail::finish`].
+    pub(super) fn finish(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.sealed.finish(db)?;
+        self.groups.finish(db)
+    }
 }
 
 /// With what the open transaction adds.
@@ -180,12 +206,12 @@ impl Slots for Tails {
         let pending = [&self.sealed, &self.groups].map(|tail| tail.pending(slot));
         match pending.into_iter().flatten().next() {
             Some(bytes) => Ok(bytes.to_vec()),
-            None => self.sealed.segments.read(slot),
+            None => self.segments().read(slot),
         }
     }
 
     fn retell(&self) -> Option<Retell> {
-        self.sealed.segments.retell
+        self.segments().retell
     }
 }
 
@@ -225,12 +251,12 @@ impl Tail {
 
     /// Forgets what is pending, and which file was being added to: how many of its bytes count is
     /// asked of the database again.
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.own = None;
         self.pending = Vec::new();
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    fn mark(&self) -> Mark {
         Mark {
             segment: self.own.as_ref().map(|own| own.segment),
             n_pending: self.pending.len(),
@@ -238,7 +264,7 @@ impl Tail {
     }
 
     /// Forgets what was added since the mark.
-    pub(super) fn undo(&mut self, mark: Mark) {
+    fn undo(&mut self, mark: Mark) {
         self.pending.truncate(mark.n_pending);
         if self.own.as_ref().map(|own| own.segment) != mark.segment {
             // The row of a new file is undone with the rest.
@@ -278,7 +304,7 @@ impl Tail {
     }
 
     /// Before the commit: writes what is pending, and waits until it is on disk.
-    pub(super) fn finish(&mut self, db: &Connection) -> rusqlite::Result<()> {
+    fn finish(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let (Some(own), false) = (&mut self.own, self.pending.is_empty()) else {
             return Ok(());
         };

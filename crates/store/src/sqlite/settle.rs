@@ -13,7 +13,7 @@ use super::events::{Kept, Press};
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
-use super::segment::Tails;
+use super::segment::Slots;
 use super::{body, events, pick, recording};
 use crate::codec::Facts;
 
@@ -23,7 +23,8 @@ const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
 /// What settling works on: the database, in a transaction, and what is remembered of it.
 pub(super) struct Settling<'a> {
     pub(super) db: &'a Connection,
-    pub(super) tails: &'a Tails,
+    /// The files, with what the transaction has added.
+    pub(super) slots: &'a dyn Slots,
     pub(super) names: &'a mut pick::Names,
     /// The last number given to a session.
     pub(super) lseq: &'a mut i64,
@@ -185,7 +186,7 @@ fn keep_events(
     ])?;
     if state != 0 {
         // Its sealed bytes lack what came.
-        body::drop(db, settling.tails, place)?;
+        body::drop(db, settling.slots, place)?;
         recording::unseal(db, place)?;
     }
     Ok(())
@@ -262,7 +263,7 @@ fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusql
         return Ok(());
     }
     if grown.row.is_some() {
-        body::drop(db, settling.tails, place)?;
+        body::drop(db, settling.slots, place)?;
     }
     if ended.is_some() {
         return recording::unseal(db, place);

@@ -126,8 +126,7 @@ impl Known {
         self.names.clear();
         self.ids.clear();
         self.inbox = inbox::Inbox::default();
-        self.tails.sealed.clear();
-        self.tails.groups.clear();
+        self.tails.clear();
     }
 }
 
@@ -199,8 +198,8 @@ impl WriterThread {
         calls: Receiver<WriteCall>,
         bystanders: Bystanders,
         known: Known,
-        segments: &Arc<Segments>,
     ) -> io::Result<WriterThread> {
+        let segments = Arc::clone(known.tails.segments());
         Ok(WriterThread {
             aside: Aside::start(reader, calls.clone(), bystanders.clone(), segments)?,
             held: VecDeque::new(),
@@ -642,8 +641,7 @@ fn begin<'c>(
 /// Writes what is left to the end of the transaction, which began at these numbers.
 fn finish(writer: &mut Writer<'_>, before: Counters) -> rusqlite::Result<()> {
     let db = writer.db;
-    writer.known.tails.sealed.finish(db)?;
-    writer.known.tails.groups.finish(db)?;
+    writer.known.tails.finish(db)?;
     if !writer.known.inbox.is_empty() {
         // What waits keeps its numbers, and its era.
         return Ok(());
@@ -703,16 +701,14 @@ fn run_call(
     }
     writer.has_written = true;
     let (change, lseq) = (writer.change, writer.lseq);
-    let tails = &writer.known.tails;
-    let (sealed, groups) = (tails.sealed.mark(), tails.groups.mark());
+    let mark = writer.known.tails.mark();
     let acknowledge = (call.run)(Ok(writer));
     let verdict = acknowledge.verdict;
     acknowledgements.push(acknowledge);
     if verdict == Verdict::Discard {
         (writer.change, writer.lseq) = (change, lseq);
         writer.known.names.clear();
-        writer.known.tails.sealed.undo(sealed);
-        writer.known.tails.groups.undo(groups);
+        writer.known.tails.undo(mark);
         run(writer.db, "ROLLBACK TO call").map_err(work)?;
     }
     run(writer.db, "RELEASE call").map_err(work)

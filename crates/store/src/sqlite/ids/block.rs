@@ -10,6 +10,7 @@
 //! | … | the differences of the other keys: what is above the low bits as so many ones and a zero, then the low bits; the first bit is the lowest of its byte |
 
 use super::{Id, Key};
+use crate::bits::{Reader, Writer};
 
 /// Bytes of a block: a row of them fills a page of 4 KiB.
 const BLOCK_BYTES: usize = if cfg!(test) { 220 } else { 4_040 };
@@ -88,11 +89,7 @@ fn pack(ids: &[Id]) -> Vec<u8> {
         out.extend_from_slice(&key.to_be_bytes()[16 - KEY_BYTES..]);
     }
     out.extend(ids.iter().flat_map(|id| id.digest().to_le_bytes()));
-    let mut bits = Writer {
-        out,
-        open: 0,
-        n_open: 0,
-    };
+    let mut bits = Writer::new(out);
     for (before, key) in keys().zip(keys().skip(1)) {
         let gap = key - before;
         for _ in 0..gap >> low_bits {
@@ -147,10 +144,7 @@ impl<'a> Block<'a> {
     /// The keys, in order, and none in place of what cannot be read.
     fn keys(&self) -> Keys<'a> {
         Keys {
-            bits: Reader {
-                bytes: self.gaps,
-                at: 0,
-            },
+            bits: Reader::new(self.gaps),
             low_bits: self.low_bits,
             next: Some(self.first),
             n_left: self.digests.len(),
@@ -164,8 +158,7 @@ impl<'a> Block<'a> {
         for digest in self.digests {
             ids.push(Id::new(keys.next()??, u32::from_le_bytes(*digest)));
         }
-        let is_whole = keys.bits.at.div_ceil(8) == self.gaps.len();
-        (is_whole && ids.last().is_some_and(|id| id.key() == self.last)).then_some(ids)
+        (keys.bits.is_at_end() && ids.last().is_some_and(|id| id.key() == self.last)).then_some(ids)
     }
 
     /// Where an id is; none when the block is damaged.
@@ -226,79 +219,6 @@ impl Keys<'_> {
         let gap = high.checked_shl(self.low_bits)?;
         let next = key.0.checked_add(gap | low)?;
         (gap >> self.low_bits == high && next >> KEY_BITS == 0).then_some(Key(next))
-    }
-}
-
-struct Writer {
-    out: Vec<u8>,
-    /// Bits that do not fill a byte yet.
-    open: u128,
-    n_open: u32,
-}
-
-impl Writer {
-    fn write(&mut self, bits: u128, n_bits: u32) {
-        self.open |= bits << self.n_open;
-        self.n_open += n_bits;
-        while 8 <= self.n_open {
-            self.out.push(self.open as u8);
-            self.open >>= 8;
-            self.n_open -= 8;
-        }
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        if 0 < self.n_open {
-            self.out.push(self.open as u8);
-        }
-        self.out
-    }
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    /// Bits that were read.
-    at: usize,
-}
-
-impl Reader<'_> {
-    /// What comes next, sixteen bytes of it; zeros behind the end.
-    fn ahead(&self) -> u128 {
-        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
-        let ahead = match rest.first_chunk::<16>() {
-            Some(ahead) => *ahead,
-            None => {
-                let mut ahead = [0; 16];
-                ahead[..rest.len()].copy_from_slice(rest);
-                ahead
-            }
-        };
-        u128::from_le_bytes(ahead) >> (self.at % 8)
-    }
-
-    fn read(&mut self, n_bits: u32) -> Option<u128> {
-        let bits = self.ahead() & ((1 << n_bits) - 1);
-        self.at += n_bits as usize;
-        (self.at <= 8 * self.bytes.len()).then_some(bits)
-    }
-
-    /// How many ones there are before the next zero.
-    fn ones(&mut self) -> Option<u128> {
-        let mut n_ones = 0;
-        loop {
-            let ones = self.ahead().trailing_ones();
-            // Of sixteen bytes the first seven bits may have been read.
-            let ones = ones.min(u128::BITS - 8);
-            n_ones += u128::from(ones);
-            self.at += ones as usize;
-            if 8 * self.bytes.len() <= self.at {
-                return None;
-            }
-            if ones < u128::BITS - 8 {
-                self.at += 1;
-                return Some(n_ones);
-            }
-        }
     }
 }
 

@@ -462,8 +462,8 @@ impl Merging {
             }
             self.last = id.key();
             // The last block that there is room for takes all that are left.
-            let has_room = self.n_written + 1 == self.output.n_blocks;
-            if !has_room && !self.pending.has_room_for(id) {
+            let is_last = self.n_written + 1 == self.output.n_blocks;
+            if !is_last && !self.pending.has_room_for(id) {
                 self.write(db)?;
             }
             self.pending.push(id);

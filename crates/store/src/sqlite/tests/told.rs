@@ -188,6 +188,34 @@ async fn sealed_bytes_that_cannot_be_read_hold_up_nobody_and_are_kept_for_their_
 }
 
 #[tokio::test]
+async fn sealing_passes_over_as_many_unreadable_sessions_as_the_limit_and_not_one_more() {
+    // Two in tests.
+    for (n_unreadable, n_sealed) in [(2, 1), (3, 0)] {
+        let (directory, store, _) = grouped().await;
+        std::fs::write(&files(directory.path())[0], b"").unwrap();
+        for n in 0..n_unreadable {
+            append(&store, late(&format!("s{n}"))).await;
+        }
+        append(&store, session("s9", 9, Some(10), "1", "2", "1")).await;
+        store.last_change().await.unwrap();
+        let unsealed = store.unsealed(1).await.unwrap();
+        assert_eq!(unsealed.len(), n_sealed, "{n_unreadable}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_length_is_named_and_asks_for_no_memory() {
+    let (directory, store, _) = grouped().await;
+    for len in [i64::MAX, -1, 1 << 40] {
+        db(directory.path())
+            .execute("UPDATE body SET len = ?1", [len])
+            .unwrap();
+        let examined = store.examine(-1, 100).await.unwrap();
+        assert!(examined.iter().all(|examined| !examined.faults.is_empty()));
+    }
+}
+
+#[tokio::test]
 async fn sessions_that_cannot_be_read_are_left_out_of_a_group_or_kept_whole_in_it() {
     let (directory, store, _) = sealed_ones().await;
     sealed(&store, "s4", 4, b"body").await;
