@@ -74,7 +74,7 @@ impl Aside {
         let settle = move || {
             let _ends = AbortOnPanic;
             for (db, mut job) in waiting {
-                let result = job.run(&db, &*segments, &bystanders.accesses);
+                let result = job.run(&db, &segments, &bystanders.accesses);
                 match &result {
                     Ok(()) => bystanders.committed(job.before),
                     Err(_) => bystanders.failed(&db),
