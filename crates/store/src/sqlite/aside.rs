@@ -165,6 +165,7 @@ impl Job {
             slots: segments,
             names: &mut self.names,
             lseq: &mut self.lseq,
+            fresh: pick::Fresh::default(),
         };
         settle_all(&mut settling, &self.growing).map_err(work)?;
         self.growing = Vec::new();

@@ -6,7 +6,7 @@ use debrief_domain::{At, RepId, TeamId};
 use rusqlite::params;
 
 use super::error::refused_or_corrupt;
-use super::pick::{Standing, move_picks};
+use super::pick::{Fresh, Standing, move_picks};
 use super::row::{Row, new_place, row};
 use super::{Verdict, Writer, body, recording};
 use crate::codec::Facts;
@@ -22,6 +22,7 @@ pub(super) fn import(
     now: At,
 ) -> Result<(Verdict, Import), StoreError> {
     let mut import = Import::default();
+    let mut fresh = Fresh::default();
     for document in documents {
         let known = row(writer.db, &document.lsid).map_err(refused_or_corrupt)?;
         let facts = Facts::of_document(document);
@@ -43,15 +44,26 @@ pub(super) fn import(
         }
         // A commit of its own each, for one session may come twice.
         let change = writer.next_change();
-        keep(writer, document, &facts, known.as_ref(), now, change).map_err(refused_or_corrupt)?;
+        keep(
+            writer,
+            &mut fresh,
+            document,
+            &facts,
+            known.as_ref(),
+            now,
+            change,
+        )
+        .map_err(refused_or_corrupt)?;
         // Events of it may have been refused before, and its size be known as that of no session.
         writer.known.inbox.forget_size(&document.lsid);
     }
+    fresh.put(writer.db).map_err(refused_or_corrupt)?;
     Ok((Verdict::Keep, import))
 }
 
 fn keep(
     writer: &mut Writer<'_>,
+    fresh: &mut Fresh,
     document: &Document,
     facts: &Facts,
     known: Option<&Row>,
@@ -98,7 +110,15 @@ fn keep(
                 document.n_events as i64,
                 facts.bytes()
             ])?;
-            move_picks(db, &picks, &after, (row.lseq, lseq), row.place, change)?;
+            move_picks(
+                db,
+                fresh,
+                &picks,
+                &after,
+                (row.lseq, lseq),
+                row.place,
+                change,
+            )?;
             // The new document may lack the links to recordings that were handed in here.
             if ended.is_some() && !recording::named(db, document.lsid.as_str())?.is_empty() {
                 recording::unseal(db, row.place)?;
@@ -132,7 +152,7 @@ fn keep(
             document.n_events as i64,
             facts.bytes()
         ])?;
-        move_picks(db, &before, &after, (lseq, lseq), place, change)?;
+        move_picks(db, fresh, &before, &after, (lseq, lseq), place, change)?;
     }
     body::put(
         writer,

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::error::{corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
+use super::pick;
 use super::row::row;
 use super::settle::{Growth, Settling, settle_all};
 use super::writer::{Known, Writer};
@@ -363,6 +364,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
         slots: &writer.known.tails,
         names: &mut writer.known.names,
         lseq: &mut writer.lseq,
+        fresh: pick::Fresh::default(),
     };
     settle_all(&mut settling, &growing)
 }

@@ -7,7 +7,11 @@ use debrief_domain::{RepId, SiteId, Summary, TeamId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::is_unreadable;
+use super::sheaf::{Entry, List};
 use super::{sheaf, shelf};
+
+/// Index entries that wait for others.
+const FRESH_MAX: usize = if cfg!(test) { 16 } else { 16 << 10 };
 
 /// What the index is read by; a window by start has the even number, by end the odd one.
 pub(super) mod kind {
@@ -105,9 +109,36 @@ impl Standing<'_> {
     }
 }
 
-/// Brings a session's index entries from what they were to what they are.
+/// Entries that are to go into the index together: many at once are put there sooner than one by one.
+#[derive(Default)]
+pub(super) struct Fresh(Vec<(List, Entry)>);
+
+impl Fresh {
+    /// Puts them into the index.
+    pub(super) fn put(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        sheaf::put(db, &mut self.0)?;
+        self.0.clear();
+        Ok(())
+    }
+
+    fn add(&mut self, db: &Connection, list: List, entry: Entry) -> rusqlite::Result<()> {
+        self.0.push((list, entry));
+        if FRESH_MAX <= self.0.len() {
+            return self.put(db);
+        }
+        Ok(())
+    }
+
+    fn has(&self, place: i64) -> bool {
+        self.0.iter().any(|(_, entry)| entry.key.2 == place)
+    }
+}
+
+/// Brings a session's index entries from what they were to what they are. They are there when the fresh
+/// ones have been put.
 pub(super) fn move_picks(
     db: &Connection,
+    fresh: &mut Fresh,
     before: &BTreeSet<Pick>,
     after: &BTreeSet<Pick>,
     lseq: (i64, i64),
@@ -118,13 +149,15 @@ pub(super) fn move_picks(
         "UPDATE pick SET died = ?1 WHERE kind = ?2 AND owner = ?3 AND at = ?4 AND lseq = ?5 \
          AND place = ?6 AND died IS NULL",
     )?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
     let (lseq_before, lseq_after) = lseq;
     let stays =
         |pick: &Pick, other: &BTreeSet<Pick>| lseq_before == lseq_after && other.contains(pick);
-    for pick in before.iter().filter(|pick| !stays(pick, after)) {
+    let mut ends = before.iter().filter(|pick| !stays(pick, after)).peekable();
+    if ends.peek().is_some() && fresh.has(place) {
+        // Only what is there can end.
+        fresh.put(db)?;
+    }
+    for pick in ends {
         let mut retire =
             || retire.execute(params![change, pick.0, pick.1, pick.2, lseq_before, place]);
         if retire()? == 0 {
@@ -143,7 +176,8 @@ pub(super) fn move_picks(
         }
     }
     for pick in after.iter().filter(|pick| !stays(pick, before)) {
-        insert.execute(params![pick.0, pick.1, pick.2, lseq_after, place, change])?;
+        let (key, born) = ((pick.2, lseq_after, place), change);
+        fresh.add(db, (pick.0, pick.1), Entry { key, born })?;
         if pick.0 == kind::ALL {
             shelf::empty(db, (pick.2, lseq_after, place))?;
         }

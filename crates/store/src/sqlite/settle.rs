@@ -28,6 +28,8 @@ pub(super) struct Settling<'a> {
     pub(super) names: &'a mut pick::Names,
     /// The last number given to a session.
     pub(super) lseq: &'a mut i64,
+    /// Index entries that are to be put yet.
+    pub(super) fresh: pick::Fresh,
 }
 
 /// What came of one session since it was settled last.
@@ -114,7 +116,7 @@ fn settle_each<'a>(
     for (idx, (lsid, growth)) in growing.iter().enumerate() {
         settle_one(settling, lsid, growth, keep(growth, idx))?;
     }
-    Ok(())
+    settling.fresh.put(settling.db)
 }
 
 /// Puts what came of a session into it.
@@ -229,7 +231,16 @@ fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusql
         let names = &mut *settling.names;
         let after = after.picks(db, names)?;
         let before = before.map_or(Ok(BTreeSet::new()), |before| before.picks(db, names))?;
-        move_picks(db, &before, &after, (lseq, lseq), place, grown.change)?;
+        let fresh = &mut settling.fresh;
+        move_picks(
+            db,
+            fresh,
+            &before,
+            &after,
+            (lseq, lseq),
+            place,
+            grown.change,
+        )?;
     }
     let before = grown.row.as_ref().and_then(|row| row.last_event);
     let last_event = events::add(db, place, kept, before)?;

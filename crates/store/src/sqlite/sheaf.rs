@@ -46,9 +46,9 @@ struct Columns {
 
 /// A living entry, and the commit that made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    key: Key,
-    born: i64,
+pub(super) struct Entry {
+    pub(super) key: Key,
+    pub(super) born: i64,
 }
 
 fn pack(entries: &[Entry]) -> Vec<u8> {
@@ -205,11 +205,8 @@ pub(super) fn let_go(db: &Connection, list: List, key: Key) -> rusqlite::Result<
     let Some(sheaf) = found else {
         return Ok(false);
     };
-    let mut insert = db.prepare_cached(
-        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for Entry { key, born } in &sheaf.entries {
-        insert.execute(params![list.0, list.1, key.0, key.1, key.2, born])?;
+    for entry in &sheaf.entries {
+        put_loose(db, list, entry)?;
     }
     let last = sheaf.last;
     db.prepare_cached(
@@ -218,6 +215,51 @@ pub(super) fn let_go(db: &Connection, list: List, key: Key) -> rusqlite::Result<
     )?
     .execute(params![list.0, list.1, last.0, last.1, last.2])?;
     Ok(true)
+}
+
+/// Puts new entries into their lists. Where one has enough of the same second at once, they are bound at
+/// once: whatever comes late in a busy second has a higher number, and so stands behind them.
+pub(super) fn put(db: &Connection, fresh: &mut [(List, Entry)]) -> rusqlite::Result<()> {
+    fresh.sort_unstable_by_key(|(list, entry)| (*list, entry.key));
+    let is_together = |a: &(List, Entry), b: &(List, Entry)| (a.0, a.1.key.0) == (b.0, b.1.key.0);
+    for together in fresh.chunk_by(is_together) {
+        let list = together[0].0;
+        let entries: Vec<Entry> = together.iter().map(|(_, entry)| *entry).collect();
+        for entries in entries.chunks(SHEAF_ENTRIES) {
+            if entries.len() == SHEAF_ENTRIES && among(db, list, entries)?.is_none() {
+                put_bound(db, list, entries)?;
+                continue;
+            }
+            for entry in entries {
+                put_loose(db, list, entry)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn put_loose(db: &Connection, list: List, entry: &Entry) -> rusqlite::Result<()> {
+    let Entry { key, born } = entry;
+    db.prepare_cached(
+        "INSERT INTO pick (kind, owner, at, lseq, place, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![list.0, list.1, key.0, key.1, key.2, born])?;
+    Ok(())
+}
+
+/// Puts entries, in order, as a sheaf where there is none.
+fn put_bound(db: &Connection, list: List, entries: &[Entry]) -> rusqlite::Result<()> {
+    let last = entries[entries.len() - 1].key;
+    db.prepare_cached("INSERT INTO sheaf VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            list.0,
+            list.1,
+            last.0,
+            last.1,
+            last.2,
+            pack(entries)
+        ])?;
+    Ok(())
 }
 
 /// What is to be done with a list.
@@ -358,16 +400,7 @@ fn bind(db: &Connection, list: List, after: Key) -> rusqlite::Result<u64> {
     for Entry { key, born } in &entries {
         delete.execute(params![list.0, list.1, key.0, key.1, key.2, born])?;
     }
-    let last = entries[SHEAF_ENTRIES - 1].key;
-    db.prepare_cached("INSERT INTO sheaf VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![
-            list.0,
-            list.1,
-            last.0,
-            last.1,
-            last.2,
-            pack(&entries)
-        ])?;
+    put_bound(db, list, &entries)?;
     Ok(entries.len() as u64)
 }
 
