@@ -5,7 +5,7 @@ use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
 
 use super::error::refused_or_corrupt;
 use super::ids::Name;
-use super::inbox::Part;
+use super::inbox::{Part, SessionIdx};
 use super::{Verdict, Writer};
 use crate::batch::{Addition, Encoded};
 use crate::{AccountId, Append, Appended, Batch, Conflict, ConflictKind, StoreError};
@@ -23,8 +23,8 @@ pub(super) fn append(
     let mut grown = Vec::with_capacity(batch.sessions().len());
     for addition in batch.sessions() {
         let begin = appending.fresh.len();
-        appending.sort_out(writer, addition)?;
-        grown.push((addition, begin..appending.fresh.len()));
+        let session = appending.sort_out(writer, addition)?;
+        grown.push((session, addition, begin..appending.fresh.len()));
     }
     let Appending {
         fresh,
@@ -38,8 +38,9 @@ pub(super) fn append(
     }
     let parts: Vec<Part<'_>> = grown
         .into_iter()
-        .filter(|(_, events)| !events.is_empty())
-        .map(|(addition, events)| Part {
+        .filter(|(_, _, events)| !events.is_empty())
+        .map(|(session, addition, events)| Part {
+            session,
             lsid: &addition.lsid,
             n_events: events.len() as u32,
             events: &fresh[events],
@@ -86,19 +87,20 @@ impl<'a> Appending<'a> {
         }
     }
 
-    /// Finds the events of a session that the archive does not have; notes what speaks against any.
+    /// Finds the events of a session that the archive does not have; notes what speaks against any. Gives
+    /// where the session is remembered.
     fn sort_out(
         &mut self,
         writer: &mut Writer<'_>,
         addition: &'a Addition,
-    ) -> Result<(), StoreError> {
-        let size = writer.known.inbox.size(writer.db, &addition.lsid)?;
+    ) -> Result<SessionIdx, StoreError> {
+        let (session, size) = writer.known.inbox.size(writer.db, &addition.lsid)?;
         if size.is_imported {
             let kind = ConflictKind::SessionImported;
             for event in &addition.events {
                 self.refuse(event, kind);
             }
-            return Ok(());
+            return Ok(session);
         }
         let (mut n_events, mut n_bytes) = (size.n_events, size.n_bytes);
         for event in &addition.events {
@@ -120,7 +122,7 @@ impl<'a> Appending<'a> {
                 Known::Taken => self.refuse(event, ConflictKind::IdTaken),
             }
         }
-        Ok(())
+        Ok(session)
     }
 
     fn refuse(&mut self, event: &Encoded, kind: ConflictKind) {

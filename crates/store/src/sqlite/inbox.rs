@@ -5,11 +5,11 @@
 //! times gets one row of events and one new state. Reports see settled sessions only, so whoever asks
 //! waits until what came before is settled.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use debrief_domain::{At, Lsid, Summary};
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use rusqlite::Connection;
 
 use super::error::{corrupt_text, damaged, refused_or_corrupt};
@@ -44,10 +44,12 @@ const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// What is in the inbox, by session; what is in memory can be read again from the journal.
 #[derive(Default)]
 pub(super) struct Inbox {
-    growing: HashMap<Lsid, Growth, RandomState>,
-    /// The same sessions, in order of first mention.
-    order: Vec<Lsid>,
-    sizes: HashMap<Lsid, Size, RandomState>,
+    /// Sessions that are remembered.
+    sessions: IndexMap<Lsid, Remembered, RandomState>,
+    /// Those with events that wait, in order of first mention.
+    growing: Vec<(Lsid, Growth)>,
+    /// How often they have been given away.
+    n_given: u64,
     n_bytes: usize,
     /// The last commit that is not settled.
     last: Option<i64>,
@@ -60,6 +62,19 @@ pub(super) struct Inbox {
     era: Option<Era>,
 }
 
+/// What is remembered of a session.
+#[derive(Default)]
+struct Remembered {
+    /// None when something else than events may have changed it.
+    size: Option<Size>,
+    /// How often those that grow had been given away, and its place among them.
+    growing: Option<(u64, usize)>,
+}
+
+/// Where a session is remembered, until sizes are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SessionIdx(usize);
+
 /// What decides whether a session takes more events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
@@ -70,6 +85,7 @@ pub(super) struct Size {
 
 /// Fresh events of one session.
 pub(super) struct Part<'a> {
+    pub(super) session: SessionIdx,
     pub(super) lsid: &'a Lsid,
     pub(super) n_events: u32,
     /// As they are kept, each or several in a piece.
@@ -117,7 +133,7 @@ impl Inbox {
 
     #[cfg(test)]
     pub(super) fn n_sizes(&self) -> usize {
-        self.sizes.len()
+        self.sessions.len()
     }
 
     /// Whether memory is right in this era.
@@ -143,14 +159,10 @@ impl Inbox {
     }
 
     fn take_growing(&mut self) -> Vec<(Lsid, Growth)> {
-        let order = std::mem::take(&mut self.order);
-        let mut growing = std::mem::take(&mut self.growing);
         (self.n_bytes, self.last, self.came) = (0, None, None);
         self.forget_record();
-        order
-            .into_iter()
-            .filter_map(|lsid| growing.remove(&lsid).map(|growth| (lsid, growth)))
-            .collect()
+        self.n_given += 1;
+        std::mem::take(&mut self.growing)
     }
 
     /// Writes the batches of the open transaction into the journal, if there are any. Gives how many
@@ -172,10 +184,16 @@ impl Inbox {
         self.record.shrink_to(RECORD_BYTES_KEPT);
     }
 
-    /// The size of a session.
-    pub(super) fn size(&mut self, db: &Connection, lsid: &Lsid) -> Result<Size, StoreError> {
-        if let Some(size) = self.sizes.get(lsid) {
-            return Ok(*size);
+    /// A session, and its size.
+    pub(super) fn size(
+        &mut self,
+        db: &Connection,
+        lsid: &Lsid,
+    ) -> Result<(SessionIdx, Size), StoreError> {
+        if let Some((idx, _, remembered)) = self.sessions.get_full(lsid)
+            && let Some(size) = remembered.size
+        {
+            return Ok((SessionIdx(idx), size));
         }
         let row = row(db, lsid).map_err(refused_or_corrupt)?;
         let size = row.map_or_else(Size::default, |row| Size {
@@ -183,21 +201,38 @@ impl Inbox {
             n_events: row.n_events,
             n_bytes: row.facts.n_bytes,
         });
-        self.sizes.insert(lsid.clone(), size);
-        Ok(size)
+        let session = self.session(lsid);
+        self.sessions[session.0].size = Some(size);
+        Ok((session, size))
+    }
+
+    /// Where a session is remembered from now on.
+    pub(super) fn session(&mut self, lsid: &Lsid) -> SessionIdx {
+        SessionIdx(match self.sessions.get_index_of(lsid) {
+            Some(idx) => idx,
+            None => {
+                let new = self
+                    .sessions
+                    .insert_full(lsid.clone(), Remembered::default());
+                new.0
+            }
+        })
     }
 
     /// Forgets the size of a session that something else than events has made or changed.
     pub(super) fn forget_size(&mut self, lsid: &Lsid) {
-        self.sizes.remove(lsid);
+        if let Some(remembered) = self.sessions.get_mut(lsid) {
+            remembered.size = None;
+        }
     }
 
     /// Forgets sizes when they are too many, but for those of sessions whose events wait: the rows do
     /// not have them all.
     pub(super) fn forget_sizes(&mut self) {
-        if SIZES_MAX <= self.sizes.len() {
-            let growing = &self.growing;
-            self.sizes.retain(|lsid, _| growing.contains_key(lsid));
+        if SIZES_MAX <= self.sessions.len() {
+            let n_given = self.n_given;
+            let waits = |remembered: &Remembered| matches!(remembered.growing, Some((given, _)) if given == n_given);
+            self.sessions.retain(|_, remembered| waits(remembered));
         }
     }
 
@@ -228,17 +263,19 @@ impl Inbox {
         self.came = Some((first, now));
         let n_bytes = part.n_bytes();
         self.n_bytes += n_bytes;
-        if let Some(size) = self.sizes.get_mut(part.lsid) {
+        let remembered = &mut self.sessions[part.session.0];
+        if let Some(size) = &mut remembered.size {
             size.n_events += u64::from(part.n_events);
             size.n_bytes += n_bytes as u64;
         }
-        if let Some(growth) = self.growing.get_mut(part.lsid) {
-            growth.add(change, now, part);
-            return;
+        if let Some((given, idx)) = remembered.growing
+            && given == self.n_given
+        {
+            return self.growing[idx].1.add(change, now, part);
         }
-        self.order.push(part.lsid.clone());
+        remembered.growing = Some((self.n_given, self.growing.len()));
         let growth = Growth::new(change, now, part);
-        self.growing.insert(part.lsid.clone(), growth);
+        self.growing.push((part.lsid.clone(), growth));
     }
 }
 
@@ -340,6 +377,7 @@ fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Opti
         let mut summary = Summary::default();
         read.iter().for_each(|event| summary.absorb(event));
         let part = Part {
+            session: inbox.session(&lsid),
             lsid: &lsid,
             n_events,
             events: &[events],

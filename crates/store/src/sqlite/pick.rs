@@ -116,7 +116,11 @@ pub(super) struct Fresh(Vec<(List, Entry)>);
 impl Fresh {
     /// Puts them into the index.
     pub(super) fn put(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        sheaf::put(db, &mut self.0)?;
+        self.0
+            .sort_unstable_by_key(|(list, entry)| (*list, entry.key));
+        let by_start = self.0.iter().filter(|(list, _)| list.0 == kind::ALL);
+        shelf::empty_each(db, by_start.map(|(_, entry)| entry.key))?;
+        sheaf::put(db, &self.0)?;
         self.0.clear();
         Ok(())
     }
@@ -178,9 +182,6 @@ pub(super) fn move_picks(
     for pick in after.iter().filter(|pick| !stays(pick, before)) {
         let (key, born) = ((pick.2, lseq_after, place), change);
         fresh.add(db, (pick.0, pick.1), Entry { key, born })?;
-        if pick.0 == kind::ALL {
-            shelf::empty(db, (pick.2, lseq_after, place))?;
-        }
     }
     Ok(())
 }

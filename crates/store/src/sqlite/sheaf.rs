@@ -217,10 +217,9 @@ pub(super) fn let_go(db: &Connection, list: List, key: Key) -> rusqlite::Result<
     Ok(true)
 }
 
-/// Puts new entries into their lists. Where one has enough of the same second at once, they are bound at
+/// Puts new entries, in order, into their lists. Where one has enough of the same second at once, they are bound at
 /// once: whatever comes late in a busy second has a higher number, and so stands behind them.
-pub(super) fn put(db: &Connection, fresh: &mut [(List, Entry)]) -> rusqlite::Result<()> {
-    fresh.sort_unstable_by_key(|(list, entry)| (*list, entry.key));
+pub(super) fn put(db: &Connection, fresh: &[(List, Entry)]) -> rusqlite::Result<()> {
     let is_together = |a: &(List, Entry), b: &(List, Entry)| (a.0, a.1.key.0) == (b.0, b.1.key.0);
     for together in fresh.chunk_by(is_together) {
         let list = together[0].0;

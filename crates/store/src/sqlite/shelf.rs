@@ -207,12 +207,40 @@ pub(super) fn next(db: &Connection, after: Key, bound: i64) -> rusqlite::Result<
 
 /// Empties the shelf on which a session with this key is, or would be.
 pub(super) fn empty(db: &Connection, key: Key) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "UPDATE shelf SET change = NULL, rows = NULL WHERE rows IS NOT NULL AND id = \
-         (SELECT id FROM shelf WHERE (last_at, last_lseq, last_place) >= (?1, ?2, ?3) \
-         ORDER BY last_at, last_lseq, last_place LIMIT 1)",
-    )?
-    .execute(params![key.0, key.1, key.2])?;
+    empty_each(db, [key])
+}
+
+/// The same for several sessions, in order.
+pub(super) fn empty_each(
+    db: &Connection,
+    keys: impl IntoIterator<Item = Key>,
+) -> rusqlite::Result<()> {
+    // The last place of the shelf that was emptied last.
+    let mut emptied = BEFORE_ALL;
+    for key in keys {
+        if key <= emptied {
+            continue;
+        }
+        let shelf = db
+            .prepare_cached(
+                "SELECT last_at, last_lseq, last_place, id, rows IS NOT NULL FROM shelf \
+                 WHERE (last_at, last_lseq, last_place) >= (?1, ?2, ?3) \
+                 ORDER BY last_at, last_lseq, last_place LIMIT 1",
+            )?
+            .query_row(params![key.0, key.1, key.2], |row| {
+                let last = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((last, row.get::<_, i64>(3)?, row.get::<_, bool>(4)?))
+            })
+            .optional()?;
+        let Some((last, id, is_full)) = shelf else {
+            return Ok(());
+        };
+        emptied = last;
+        if is_full {
+            db.prepare_cached("UPDATE shelf SET change = NULL, rows = NULL WHERE id = ?1")?
+                .execute([id])?;
+        }
+    }
     Ok(())
 }
 

@@ -886,6 +886,7 @@ fn the_inbox_is_due_when_it_is_full_and_not_before() {
     let lsid = Lsid::parse("a").unwrap();
     for (change, n_bytes, is_due) in [(1, inbox::INBOX_BYTES_MAX - 1, false), (2, 1, true)] {
         let part = inbox::Part {
+            session: inbox.session(&lsid),
             lsid: &lsid,
             n_events: 1,
             events: &[&vec![0; n_bytes]],
@@ -902,6 +903,7 @@ fn what_waits_is_worth_a_thread_from_a_length_on() {
     let mut inbox = inbox::Inbox::default();
     for (n_bytes, is_much) in [(inbox::ASIDE_BYTES - 1, false), (1, true)] {
         let part = inbox::Part {
+            session: inbox.session(&lsid),
             lsid: &lsid,
             n_events: 1,
             events: &[&vec![0; n_bytes]],
@@ -928,6 +930,7 @@ fn the_inbox_is_due_after_a_while_or_when_the_clock_is_set_back() {
         let mut inbox = inbox::Inbox::default();
         for millis in [0, millis] {
             let part = inbox::Part {
+                session: inbox.session(&lsid),
                 lsid: &lsid,
                 n_events: 1,
                 events: &[&[0]],

@@ -419,7 +419,7 @@ async fn sizes_count_what_is_being_settled() {
     let size = |lsid: &'static str| {
         let lsid = Lsid::parse(lsid).unwrap();
         sqlite.write_into(Writes::Inbox { n_bytes: 0 }, move |writer| {
-            let size = writer.known.inbox.size(writer.db, &lsid)?;
+            let (_, size) = writer.known.inbox.size(writer.db, &lsid)?;
             Ok((Verdict::Keep, (size.n_events, writer.known.inbox.n_sizes())))
         })
     };
