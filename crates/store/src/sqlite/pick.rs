@@ -11,7 +11,7 @@ use super::sheaf::{Entry, List};
 use super::{sheaf, shelf};
 
 /// Index entries that wait for others.
-const FRESH_MAX: usize = if cfg!(test) { 16 } else { 16 << 10 };
+const FRESH_MAX: usize = if cfg!(test) { 64 } else { 16 << 10 };
 
 /// What the index is read by; a window by start has the even number, by end the odd one.
 pub(super) mod kind {

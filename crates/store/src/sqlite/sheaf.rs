@@ -8,7 +8,7 @@ use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Verdict;
-use super::error::{corrupt_text, refused_or_corrupt};
+use super::error::{corrupt_text, is_unreadable, refused_or_corrupt};
 use super::row::PLACE_BITS;
 use super::writer::Writer;
 use crate::StoreError;
@@ -225,7 +225,7 @@ pub(super) fn put(db: &Connection, fresh: &[(List, Entry)]) -> rusqlite::Result<
         let list = together[0].0;
         let entries: Vec<Entry> = together.iter().map(|(_, entry)| *entry).collect();
         for entries in entries.chunks(SHEAF_ENTRIES) {
-            if entries.len() == SHEAF_ENTRIES && among(db, list, entries)?.is_none() {
+            if entries.len() == SHEAF_ENTRIES && is_free(db, list, entries)? {
                 put_bound(db, list, entries)?;
                 continue;
             }
@@ -235,6 +235,15 @@ pub(super) fn put(db: &Connection, fresh: &[(List, Entry)]) -> rusqlite::Result<
         }
     }
     Ok(())
+}
+
+/// Whether no sheaf has entries among these.
+fn is_free(db: &Connection, list: List, entries: &[Entry]) -> rusqlite::Result<bool> {
+    match among(db, list, entries) {
+        // Nobody must wait for one that is damaged.
+        Err(error) if is_unreadable(&error) => Ok(false),
+        among => Ok(among?.is_none()),
+    }
 }
 
 fn put_loose(db: &Connection, list: List, entry: &Entry) -> rusqlite::Result<()> {

@@ -75,6 +75,92 @@ async fn lists_are_bound_when_they_are_long_enough_and_read_the_same() {
     }
 }
 
+/// Sessions that begin in second 100 and end in second 200, handed in as one batch.
+async fn busy_second(store: &Store, names: std::ops::Range<i64>) {
+    let sessions = names.map(|n| session(&format!("s{n:02}"), 100, Some(200), "1", "2", "1"));
+    append(store, sessions.flatten().collect()).await;
+}
+
+#[tokio::test]
+async fn what_comes_of_one_second_at_once_is_bound_at_once() {
+    // Each has ten entries, and sixty-four are put together.
+    for (n_sessions, n_sheaves) in [(2, 0), (3, 10), (4, 10), (20, 60)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        busy_second(&store, 0..n_sessions).await;
+        let expected: Vec<String> = (0..n_sessions).map(|n| format!("s{n:02}")).collect();
+        assert_eq!(read(&store, started().which, Filter::All).await, expected);
+        let (n_loose, n_found) = n_loose_and_sheaves(directory.path());
+        assert_eq!(n_loose, 10 * n_sessions - 3 * n_found);
+        if n_sessions < 5 {
+            assert_eq!(n_found, n_sheaves);
+        } else {
+            assert!(0 < n_found && n_found <= n_sheaves, "{n_found}");
+        }
+        assert_whole(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn what_comes_of_a_busy_second_later_is_bound_behind_it_or_stays_loose() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    busy_second(&store, 0..3).await;
+    let selection = debrief_domain::Selection {
+        which: started().which,
+        filter: Filter::All,
+    };
+    let reading = Reading::new(selection, crate::Members::default());
+    let (reading, first) = one_page(&store, reading, 1).await;
+    busy_second(&store, 3..6).await;
+    let found = read(&store, started().which, Filter::All).await;
+    assert_eq!(found, ["s00", "s01", "s02", "s03", "s04", "s05"]);
+    assert_eq!(n_loose_and_sheaves(directory.path()), (0, 20));
+    // A report that began before has none of them.
+    let rest = crate::conformance::rest(&store, reading).await;
+    assert_eq!([first, rest].concat(), ["s00", "s01", "s02"]);
+    // Numbers that documents tell may be in any order: these come among others.
+    let documents: Vec<Document> = [(1, "a"), (4, "b"), (6, "c")]
+        .into_iter()
+        .map(|(lseq, name)| Document {
+            lseq: Some(lseq),
+            ..crate::conformance::document(name, 100, Some(200), 1)
+        })
+        .collect();
+    store
+        .import(documents, crate::conformance::at(10_000))
+        .await
+        .unwrap();
+    let found = read(&store, started().which, Filter::All).await;
+    assert_eq!(
+        found,
+        [
+            "a/1", "s00", "s01", "s02", "b/1", "s03", "s04", "s05", "c/1"
+        ]
+    );
+    assert_eq!(n_loose_and_sheaves(directory.path()).1, 20);
+    assert_whole(&store).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_imported_twice_at_once_has_the_entries_of_the_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let mut documents: Vec<Document> = (0..6)
+        .map(|n| crate::conformance::document(&format!("s{n}"), 100, Some(200), 1))
+        .collect();
+    documents.push(crate::conformance::document("s1", 150, Some(250), 2));
+    let import = store
+        .import(documents, crate::conformance::at(10_000))
+        .await
+        .unwrap();
+    assert_eq!((import.fresh, import.replaced), (6, 1));
+    let found = read(&store, started().which, Filter::All).await;
+    assert_eq!(found, ["s0/1", "s2/1", "s3/1", "s4/1", "s5/1", "s1/2"]);
+    assert_eq!(all_lists(&store).await[1].len(), 6);
+    assert_whole(&store).await;
+}
+
 #[tokio::test]
 async fn an_entry_that_ends_lets_its_sheaf_go_and_earlier_moments_see_it() {
     let (directory, store) = store(9).await;
@@ -174,6 +260,28 @@ async fn events_are_settled_though_their_sessions_sheaf_cannot_be_read() {
     assert_eq!((of("s4").events.len(), of("other").events.len()), (5, 3));
     assert!(!of("s4").faults.is_empty());
     assert_eq!(of("other").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_busy_second_is_settled_though_a_sheaf_of_it_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    busy_second(&store, 0..6).await;
+    assert_eq!(read(&store, started().which, Filter::All).await.len(), 6);
+    db(directory.path())
+        .execute(
+            "UPDATE sheaf SET entries = x'0A', last_lseq = last_lseq + 90",
+            [],
+        )
+        .unwrap();
+    busy_second(&store, 6..9).await;
+    assert_eq!(store.last_change().await.unwrap(), 2);
+    // What came is where it can be read.
+    assert_eq!(n_loose_and_sheaves(directory.path()), (30, 20));
+    let examined = store.examine(-1, 100).await.unwrap();
+    assert_eq!(examined.len(), 9);
+    let late = examined.iter().filter(|e| "s05" < e.lsid.as_str());
+    assert_eq!(late.map(|e| e.events.len()).collect::<Vec<_>>(), [4, 4, 4]);
 }
 
 #[tokio::test]
