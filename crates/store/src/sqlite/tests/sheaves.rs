@@ -135,7 +135,7 @@ async fn what_comes_of_a_busy_second_later_is_bound_behind_it_or_stays_loose() {
     assert_eq!(
         found,
         [
-            "a/1", "s00", "s01", "s02", "b/1", "s03", "s04", "s05", "c/1"
+            "s00", "a/1", "s01", "s02", "s03", "b/1", "s04", "s05", "c/1"
         ]
     );
     assert_eq!(n_loose_and_sheaves(directory.path()).1, 20);
