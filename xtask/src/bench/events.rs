@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use anyhow::Context as _;
+use md5::{Digest as _, Md5};
 use serde_json::Value;
 
 use super::load;
@@ -16,9 +17,11 @@ const OPEN_SESSIONS: usize = 50;
 const FEED_SESSIONS_MAX: u32 = 1_000_000;
 /// Representatives who lead the sessions.
 const REPRESENTATIVES: u32 = 100;
-/// How the ids of the first pass begin. The digits are replaced by the number of the pass.
-const PASS: &str = "bench-00000000";
+/// Digits of an id or an lsid that are others in each pass.
 const PASS_DIGITS: usize = 8;
+/// What they grow by from pass to pass: odd, so that none comes twice, and large, so that they are in no
+/// order.
+const PASS_STEP: u32 = 0x9e37_79b1;
 
 /// What one client sends, batch after batch, never the same id twice.
 #[derive(Clone)]
@@ -35,8 +38,8 @@ pub(super) struct Batch {
     request: Vec<u8>,
     body_at: usize,
     pub(super) events: Vec<Sent>,
-    /// Where the digits of the pass stand.
-    marks: Vec<usize>,
+    /// Where digits of the pass stand, and what they are in the first one.
+    marks: Vec<(usize, u32)>,
 }
 
 /// Where an event stands in its request, and what of it never changes.
@@ -99,6 +102,7 @@ impl Batch {
     fn new(events: &[(String, Value)], token: &str) -> anyhow::Result<Batch> {
         let mut body = String::new();
         let mut sent = Vec::new();
+        let mut marks = Vec::new();
         for (id, event) in events {
             let line_at = body.len();
             let line = event.to_string();
@@ -108,18 +112,22 @@ impl Batch {
                 let begin = at.context("a story lacks an id")? + name.len() + 4;
                 anyhow::Ok(line_at + begin..line_at + begin + value.len())
             };
+            let lsid = text("lsid")?;
+            for name in [id, lsid] {
+                let digits = u32::from_str_radix(&name[..PASS_DIGITS], 16)?;
+                let places = line.match_indices(name);
+                marks.extend(places.map(|(at, _)| (line_at + at, digits)));
+            }
             sent.push(Sent {
                 line: line_at..line_at + line.len(),
                 id: place("id", id)?,
-                lsid: place("lsid", text("lsid")?)?,
+                lsid: place("lsid", lsid)?,
                 unix_seconds: event["time"].as_f64().context("a story has no time")?,
                 kind: text("type")?.into(),
             });
             body.push_str(&line);
             body.push('\n');
         }
-        let marks = body.match_indices(PASS);
-        let marks = marks.map(|(at, _)| at + PASS.len() - PASS_DIGITS).collect();
         let head = load::post_events_head(token, body.len());
         Ok(Batch {
             body_at: head.len(),
@@ -146,10 +154,12 @@ impl Batch {
     }
 
     fn number(&mut self, pass: u32) {
-        let digits = format!("{pass:0PASS_DIGITS$}");
         let body = &mut self.request[self.body_at..];
-        for &mark in &self.marks {
-            body[mark..mark + PASS_DIGITS].copy_from_slice(&digits.as_bytes()[..PASS_DIGITS]);
+        for &(mark, first) in &self.marks {
+            let digits = first.wrapping_add(pass.wrapping_mul(PASS_STEP));
+            for (idx, digit) in body[mark..mark + PASS_DIGITS].iter_mut().rev().enumerate() {
+                *digit = b"0123456789abcdef"[(digits >> (4 * idx)) as usize & 0xf];
+            }
         }
     }
 }
@@ -160,9 +170,8 @@ fn interleaved(client: u32) -> Vec<(String, Value)> {
     let mut numbers = client * FEED_SESSIONS_MAX..(client + 1) * FEED_SESSIONS_MAX;
     let mut begin = || {
         let idx = numbers.next().expect("sessions are shorter than a feed");
-        Story::new(PASS, u64::from(client), idx, idx % REPRESENTATIVES)
-            .events
-            .into_iter()
+        let story = Story::new("bench", u64::from(client), idx, idx % REPRESENTATIVES);
+        story.events.into_iter().map(renamed)
     };
     let mut open: Vec<_> = (0..OPEN_SESSIONS).map(|_| begin()).collect();
     let mut events = Vec::with_capacity(FEED_EVENTS);
@@ -176,6 +185,17 @@ fn interleaved(client: u32) -> Vec<(String, Value)> {
     events
 }
 
+/// An event with names as senders give them, 32 hexadecimal digits in no order.
+fn renamed((id, mut event): (String, Value)) -> (String, Value) {
+    let name = |text: &str| format!("{:032x}", u128::from_be_bytes(Md5::digest(text).into()));
+    let lsid = name(event["lsid"].as_str().unwrap_or_default());
+    let id = name(&id);
+    event["lsid"] = lsid.into();
+    event["data"][0][1] = id.clone().into();
+    event["id"] = id.clone().into();
+    (id, event)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -185,20 +205,25 @@ mod tests {
     #[test]
     fn no_id_is_sent_twice_and_every_place_is_right() {
         let mut feeds = feeds(2, 1_000, "token").expect("feeds");
-        let mut ids = BTreeSet::new();
+        let (mut ids, mut sessions) = (BTreeSet::new(), BTreeSet::new());
         let n_batches = 2 * FEED_EVENTS / 1_000 + 1;
         for feed in &mut feeds {
-            for _ in 0..n_batches {
+            for batch_idx in 0..n_batches {
                 let batch = feed.next_batch();
                 for event in &batch.events {
                     let line = batch.text(&event.line).expect("a line");
                     let value: Value = serde_json::from_str(line).expect("JSON");
                     assert_eq!(value["id"], batch.text(&event.id).expect("an id"));
                     assert_eq!(value["lsid"], batch.text(&event.lsid).expect("an lsid"));
+                    assert_eq!(value["id"], value["data"][0][1]);
                     assert!(ids.insert(value["id"].to_string()));
+                    sessions.insert((batch_idx / (FEED_EVENTS / 1_000), value["lsid"].to_string()));
                 }
             }
         }
         assert_eq!(ids.len(), 2 * n_batches * 1_000);
+        // No session goes on in the next pass.
+        let lsids: BTreeSet<_> = sessions.iter().map(|(_, lsid)| lsid).collect();
+        assert_eq!(lsids.len(), sessions.len());
     }
 }
