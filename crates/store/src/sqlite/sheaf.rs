@@ -1,8 +1,8 @@
 //! Sheaves: index entries that are likely to stay as they are, some dozens of one list in a row of their
 //! own. An entry stands in the index or in one sheaf, never in both; whoever reads a list merges the two.
 //!
-//! The sweeper binds them. Whoever ends an entry that is in one lets the whole sheaf go back into the index
-//! first. The sheaves of a list do not overlap.
+//! The sweeper binds them, and whoever puts many of one second there at once. Whoever ends an entry that
+//! is in one lets the whole sheaf go back into the index first. The sheaves of a list do not overlap.
 
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, params};
