@@ -80,6 +80,11 @@ const TAIL_AT: usize = 28;
 
 /// An empty block with the final bit: what ends a DEFLATE stream.
 pub(crate) const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
+/// The same as a stored block, which is longer. The short one has the fixed codes, and a decompressor
+/// works out their tables for it, as many as for the text.
+const FINAL_STORED_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
+/// A part up to this length is copied to be ended by the stored block; tables are nothing to longer ones.
+const COPIED_BYTES_MAX: usize = 64 << 10;
 
 /// A view of a sealed session.
 #[derive(Debug, Clone, Copy)]
@@ -311,11 +316,18 @@ impl Parts {
 
 /// Inflates parts; holds the decompressor's memory between them. It is made for the first of them: an
 /// answer that is sent as it is kept needs none.
-pub(crate) struct Inflater(Option<libdeflater::Decompressor>);
+pub(crate) struct Inflater {
+    decompressor: Option<libdeflater::Decompressor>,
+    /// The part, ended by the stored block.
+    deflated: Vec<u8>,
+}
 
 impl Inflater {
     pub(crate) const fn new() -> Inflater {
-        Inflater(None)
+        Inflater {
+            decompressor: None,
+            deflated: Vec::new(),
+        }
     }
 
     /// Appends the part's text.
@@ -343,8 +355,18 @@ impl Inflater {
         if out.len() < end {
             out.resize(end, 0);
         }
-        let inflater = self.0.get_or_insert_with(libdeflater::Decompressor::new);
-        match inflater.deflate_decompress(segment.closed(), &mut out[begin..end]) {
+        let deflated = if segment.deflated.len() <= COPIED_BYTES_MAX {
+            self.deflated.clear();
+            self.deflated.extend_from_slice(segment.open());
+            self.deflated.extend_from_slice(&FINAL_STORED_BLOCK);
+            &self.deflated
+        } else {
+            segment.closed()
+        };
+        let decompressor = self
+            .decompressor
+            .get_or_insert_with(libdeflater::Decompressor::new);
+        match decompressor.deflate_decompress(deflated, &mut out[begin..end]) {
             Ok(n) if n == segment.len as usize => Ok(end),
             Ok(_) => Err(damaged("length")),
             Err(_) => Err(damaged("compression")),
@@ -413,6 +435,32 @@ mod tests {
                 assert_eq!(out[begin.min(n_held)..end], expected, "{n_held}");
                 assert!(out[end..].iter().all(|byte| *byte == b'x'), "{n_held}");
             }
+        }
+    }
+
+    /// Stored blocks end where they say, so that a part can have any length.
+    #[test]
+    fn a_part_up_to_so_many_bytes_is_copied_and_a_longer_one_is_not() {
+        for (n_bytes, is_copied) in [(COPIED_BYTES_MAX, true), (COPIED_BYTES_MAX + 1, false)] {
+            let text = vec![b'x'; n_bytes - 5 - FINAL_BLOCK.len()];
+            let len = text.len() as u16;
+            let lens = [len.to_le_bytes(), (!len).to_le_bytes()].concat();
+            let deflated = [&[0][..], &lens, &text, &FINAL_BLOCK].concat();
+            assert_eq!(deflated.len(), n_bytes);
+            let mut segment = Segment {
+                deflated: &deflated,
+                len: text.len() as u32,
+                crc: 0,
+                operator: 0,
+            };
+            let (mut inflater, mut out) = (Inflater::new(), b"before".to_vec());
+            inflater.inflate(&segment, &mut out).unwrap();
+            assert!(out == [b"before", &text[..]].concat(), "{n_bytes}");
+            assert_eq!(!inflater.deflated.is_empty(), is_copied, "{n_bytes}");
+            segment.len -= 1;
+            inflater.inflate(&segment, &mut out).unwrap_err();
+            segment.len += 2;
+            inflater.inflate(&segment, &mut out).unwrap_err();
         }
     }
 
