@@ -14,8 +14,10 @@ use super::writer::Writer;
 use crate::StoreError;
 use crate::reading::Key;
 
-/// Entries of a sheaf.
+/// Entries of a sheaf that the sweeper binds, and of any at most.
 const SHEAF_ENTRIES: usize = if cfg!(test) { 3 } else { 64 };
+/// Entries of one second that are bound when they come together: fewer are left to the sweeper.
+const TOGETHER_MIN: usize = if cfg!(test) { 2 } else { 4 };
 /// Living entries at the end of a list that are left where they are: those that come late find their
 /// place among them.
 const LEFT_ENTRIES: usize = SHEAF_ENTRIES;
@@ -225,7 +227,7 @@ pub(super) fn put(db: &Connection, fresh: &[(List, Entry)]) -> rusqlite::Result<
         let list = together[0].0;
         let entries: Vec<Entry> = together.iter().map(|(_, entry)| *entry).collect();
         for entries in entries.chunks(SHEAF_ENTRIES) {
-            if entries.len() == SHEAF_ENTRIES && is_free(db, list, entries)? {
+            if TOGETHER_MIN <= entries.len() && is_free(db, list, entries)? {
                 put_bound(db, list, entries)?;
                 continue;
             }
@@ -339,7 +341,7 @@ fn task(db: &Connection, list: List, after: Key) -> rusqlite::Result<Option<(Opt
     if loose.len() < SHEAF_ENTRIES + LEFT_ENTRIES {
         return Ok(None);
     }
-    let Some(sheaf) = among(db, list, &loose)? else {
+    let Some(sheaf) = among(db, list, &loose[..SHEAF_ENTRIES])? else {
         let last = loose[SHEAF_ENTRIES - 1].key;
         return Ok(Some((Some(Task::Bind(list, after)), last)));
     };
@@ -368,9 +370,9 @@ fn loose(db: &Connection, list: List, after: Key, n_max: usize) -> rusqlite::Res
     rows.collect()
 }
 
-/// The first sheaf that has entries before the last of those that are to make a sheaf.
-fn among(db: &Connection, list: List, loose: &[Entry]) -> rusqlite::Result<Option<Sheaf>> {
-    let (first, last) = (loose[0].key, loose[SHEAF_ENTRIES - 1].key);
+/// The first sheaf that has entries before the last of these.
+fn among(db: &Connection, list: List, entries: &[Entry]) -> rusqlite::Result<Option<Sheaf>> {
+    let (first, last) = (entries[0].key, entries[entries.len() - 1].key);
     let mut found = None;
     each(db, list, first, |sheaf| {
         found = Some(sheaf);
@@ -397,10 +399,13 @@ pub(super) fn work(writer: &mut Writer<'_>, tasks: &Tasks) -> Result<(Verdict, u
 
 fn bind(db: &Connection, list: List, after: Key) -> rusqlite::Result<u64> {
     let mut entries = loose(db, list, after, SHEAF_ENTRIES + LEFT_ENTRIES)?;
-    if entries.len() < SHEAF_ENTRIES + LEFT_ENTRIES || among(db, list, &entries)?.is_some() {
+    if entries.len() < SHEAF_ENTRIES + LEFT_ENTRIES {
         return Ok(0);
     }
     entries.truncate(SHEAF_ENTRIES);
+    if among(db, list, &entries)?.is_some() {
+        return Ok(0);
+    }
     let mut delete = db.prepare_cached(
         "DELETE FROM pick WHERE kind = ?1 AND owner = ?2 AND at = ?3 AND lseq = ?4 AND place = ?5 \
          AND born = ?6 AND died IS NULL",
