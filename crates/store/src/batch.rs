@@ -1,10 +1,10 @@
 //! Events on their way in, in the form in which they are kept.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use debrief_domain::{Event, Lsid, Summary};
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use crate::codec::add_event;
@@ -14,17 +14,16 @@ use crate::codec::add_event;
 #[derive(Default)]
 pub struct Batch {
     n_events: usize,
-    by_lsid: HashMap<Lsid, usize, RandomState>,
     /// In order of first mention.
-    sessions: Vec<Addition>,
+    sessions: IndexMap<Lsid, Addition, RandomState>,
     /// All events as they are kept, one after the other. Bytes of their own for each session would grow
     /// dozens of times in a batch.
     bytes: Vec<u8>,
 }
 
 /// What a batch has of one session.
+#[derive(Default)]
 pub(crate) struct Addition {
-    pub(crate) lsid: Lsid,
     /// In order of arrival.
     pub(crate) events: Vec<Encoded>,
     /// What all of them tell. Those that are repeated told it before, so it does no harm that they
@@ -57,26 +56,16 @@ impl Batch {
         add_event(&mut self.bytes, event);
         let encoded = Encoded::new(self.n_events, event, &self.bytes, begin);
         self.n_events += 1;
-        let idx = match self.by_lsid.get(&event.lsid) {
-            Some(idx) => *idx,
-            None => {
-                let idx = self.sessions.len();
-                self.by_lsid.insert(event.lsid.clone(), idx);
-                self.sessions.push(Addition {
-                    lsid: event.lsid.clone(),
-                    events: Vec::new(),
-                    summary: Summary::default(),
-                });
-                idx
-            }
+        let addition = match self.sessions.get_index_of(&event.lsid) {
+            Some(idx) => &mut self.sessions[idx],
+            None => self.sessions.entry(event.lsid.clone()).or_default(),
         };
-        let addition = &mut self.sessions[idx];
         addition.summary.absorb(event);
         addition.events.push(encoded);
     }
 
     /// What it has, session by session: all that the writer wants.
-    pub(crate) fn sessions(&self) -> &[Addition] {
+    pub(crate) fn sessions(&self) -> &IndexMap<Lsid, Addition, RandomState> {
         &self.sessions
     }
 

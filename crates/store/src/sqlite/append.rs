@@ -1,7 +1,7 @@
 //! Events in.
 
-use debrief_domain::At;
 use debrief_domain::limits::{SESSION_BYTES_MAX, SESSION_EVENTS_MAX};
+use debrief_domain::{At, Lsid};
 
 use super::error::refused_or_corrupt;
 use super::ids::Name;
@@ -20,11 +20,16 @@ pub(super) fn append(
     writer.n_beside_tokens += 1;
     let mark = writer.known.ids.mark();
     let mut appending = Appending::new(account, batch);
+    let events = batch
+        .sessions()
+        .values()
+        .flat_map(|session| &session.events);
+    (writer.known.ids).look_ahead(events.map(|event| appending.name(event)));
     let mut grown = Vec::with_capacity(batch.sessions().len());
-    for addition in batch.sessions() {
+    for (lsid, addition) in batch.sessions() {
         let begin = appending.fresh.len();
-        let session = appending.sort_out(writer, addition)?;
-        grown.push((session, addition, begin..appending.fresh.len()));
+        let session = appending.sort_out(writer, lsid, addition)?;
+        grown.push((session, lsid, addition, begin..appending.fresh.len()));
     }
     let Appending {
         fresh,
@@ -38,10 +43,10 @@ pub(super) fn append(
     }
     let parts: Vec<Part<'_>> = grown
         .into_iter()
-        .filter(|(_, _, events)| !events.is_empty())
-        .map(|(session, addition, events)| Part {
+        .filter(|(_, _, _, events)| !events.is_empty())
+        .map(|(session, lsid, addition, events)| Part {
             session,
-            lsid: &addition.lsid,
+            lsid,
             n_events: events.len() as u32,
             events: &fresh[events],
             summary: &addition.summary,
@@ -92,9 +97,10 @@ impl<'a> Appending<'a> {
     fn sort_out(
         &mut self,
         writer: &mut Writer<'_>,
+        lsid: &Lsid,
         addition: &'a Addition,
     ) -> Result<SessionIdx, StoreError> {
-        let (session, size) = writer.known.inbox.size(writer.db, &addition.lsid)?;
+        let (session, size) = writer.known.inbox.size(writer.db, lsid)?;
         if size.is_imported {
             let kind = ConflictKind::SessionImported;
             for event in &addition.events {
@@ -105,7 +111,7 @@ impl<'a> Appending<'a> {
         let (mut n_events, mut n_bytes) = (size.n_events, size.n_bytes);
         for event in &addition.events {
             let bytes = self.batch.bytes_of(event);
-            let known = self.know(writer, addition, event);
+            let known = self.know(writer, lsid, event);
             match known.map_err(refused_or_corrupt)? {
                 Known::Fresh
                     if SESSION_EVENTS_MAX <= n_events
@@ -130,22 +136,26 @@ impl<'a> Appending<'a> {
         self.conflicts.push(Conflict { event_idx, kind });
     }
 
+    fn name(&self, event: &Encoded) -> Name {
+        Name {
+            account: self.account.0,
+            hash: event.id_hash,
+        }
+    }
+
     /// Notes the event's id, or says what the archive knows of it.
     fn know(
         &self,
         writer: &mut Writer<'_>,
-        addition: &Addition,
+        lsid: &Lsid,
         event: &Encoded,
     ) -> rusqlite::Result<Known> {
-        let name = Name {
-            account: self.account.0,
-            hash: event.id_hash,
-        };
+        let name = self.name(event);
         let known = writer.known.ids.know(writer.db, &name, event.digest)?;
         Ok(match known {
             None => Known::Fresh,
             Some(known) if known == event.digest => Known::Repeated,
-            Some(known) if known == self.batch.old_digest(&addition.lsid, event) => Known::Repeated,
+            Some(known) if known == self.batch.old_digest(lsid, event) => Known::Repeated,
             Some(_) => Known::Taken,
         })
     }

@@ -176,6 +176,11 @@ impl Ids {
         }
     }
 
+    /// Makes ready for being asked for these names.
+    pub(super) fn look_ahead(&self, names: impl Iterator<Item = Name>) {
+        self.runs.look_ahead(names.map(|name| Key::of(&name)));
+    }
+
     /// The digest of the event with this name; none when it is new, and then it is noted.
     pub(super) fn know(
         &mut self,

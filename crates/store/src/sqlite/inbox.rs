@@ -409,7 +409,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
 
 /// Bytes of a record that a batch takes at most.
 pub(super) fn batch_len_max(batch: &Batch) -> usize {
-    let lsids = batch.sessions().iter().map(|s| s.lsid.as_str().len());
+    let lsids = batch.sessions().keys().map(|lsid| lsid.as_str().len());
     let heads = BATCH_HEAD_BYTES + PART_HEAD_BYTES * batch.sessions().len();
     heads + lsids.sum::<usize>() + batch.n_events() * ID_BYTES + batch.n_bytes()
 }

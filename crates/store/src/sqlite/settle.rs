@@ -60,6 +60,11 @@ impl Growth {
         self.change = change;
         self.now = now;
         self.n_events += u64::from(part.n_events);
+        let n_bytes: usize = part.events.iter().map(|event| event.len()).sum();
+        if self.bytes.capacity() - self.bytes.len() < n_bytes {
+            // It will grow on, and bytes are to be moved seldom.
+            self.bytes.reserve(n_bytes.max(3 * self.bytes.len()));
+        }
         for event in part.events {
             self.bytes.extend_from_slice(event);
         }

@@ -119,6 +119,11 @@ impl Runs {
         }
     }
 
+    /// Makes ready for being asked for these.
+    pub(super) fn look_ahead(&self, keys: impl Iterator<Item = Key>) {
+        self.filter.look_ahead(keys);
+    }
+
     /// The digest of the event with this id, if a run has it.
     pub(super) fn find(&self, db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
         let key = Key::of(name);

@@ -443,8 +443,8 @@ async fn events_are_known_by_the_digests_of_older_formats() {
     assert_done(add(chat("1", "a")).await, (1, 0));
     sqlite.last_change().await.unwrap();
     let old = Batch::from(vec![chat("1", "a")]);
-    let session = &old.sessions()[0];
-    let old = old.old_digest(&session.lsid, &session.events[0]);
+    let (lsid, session) = &old.sessions().first().unwrap();
+    let old = old.old_digest(lsid, &session.events[0]);
     let old = old.to_be_bytes();
     // As if an older Debrief had written it; another process, as far as this one can see.
     let key = "CAST(substr(ids, 1, 12) AS BLOB)";
