@@ -1,7 +1,7 @@
 //! Sheaves: index entries that are likely to stay as they are, some dozens of one list in a row of their
 //! own. An entry stands in the index or in one sheaf, never in both; whoever reads a list merges the two.
 //!
-//! The sweeper binds them, and whoever puts many of one second there at once. Whoever ends an entry that
+//! The sweeper binds them, and whoever puts some of one second there at once. Whoever ends an entry that
 //! is in one lets the whole sheaf go back into the index first. The sheaves of a list do not overlap.
 
 use prost::Message;
@@ -219,8 +219,8 @@ pub(super) fn let_go(db: &Connection, list: List, key: Key) -> rusqlite::Result<
     Ok(true)
 }
 
-/// Puts new entries, in order, into their lists. Where one has enough of the same second at once, they are bound at
-/// once: whatever comes late in a busy second has a higher number, and so stands behind them.
+/// Puts new entries, in order, into their lists. Those of one list and one second that are enough are bound
+/// at once: whatever comes late in a busy second has a higher number, and so stands behind them.
 pub(super) fn put(db: &Connection, fresh: &[(List, Entry)]) -> rusqlite::Result<()> {
     let is_together = |a: &(List, Entry), b: &(List, Entry)| (a.0, a.1.key.0) == (b.0, b.1.key.0);
     for together in fresh.chunk_by(is_together) {
