@@ -89,22 +89,21 @@ pub(crate) struct Sqlite {
     files: Arc<Files>,
     turns: Arc<Turns>,
     spots: Arc<Spots>,
-    next_entries: NextEntries,
+    looks: KnownLooks,
 }
 
-/// Where in the index the sweeper goes on.
+/// How far the sweeper has looked through the index.
 #[derive(Default)]
-struct NextEntries(Mutex<Option<sheaf::Place>>);
+struct KnownLooks(Mutex<sheaf::Looks>);
 
-impl NextEntries {
-    fn load(&self) -> sheaf::Place {
-        let next = self.0.lock().map_or(None, |next| *next);
-        next.unwrap_or(sheaf::BEGIN)
+impl KnownLooks {
+    fn load(&self) -> sheaf::Looks {
+        self.0.lock().map(|looks| *looks).unwrap_or_default()
     }
 
-    fn store(&self, place: Option<sheaf::Place>) {
-        if let Ok(mut next) = self.0.lock() {
-            *next = place;
+    fn store(&self, looks: sheaf::Looks) {
+        if let Ok(mut known) = self.0.lock() {
+            *known = looks;
         }
     }
 }
@@ -218,7 +217,7 @@ impl Sqlite {
             }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
-            next_entries: NextEntries::default(),
+            looks: KnownLooks::default(),
         })
     }
 
@@ -323,19 +322,21 @@ impl Sqlite {
     fn bind(&self) -> Answer<'_, u64> {
         Box::pin(async move {
             loop {
-                let from = self.next_entries.load();
-                let tasks = self.read(move |db| sheaf::tasks(db, from)).await?;
-                self.next_entries.store(tasks.next());
-                let is_end = tasks.next().is_none();
+                let looks = self.looks.load();
+                let tasks = self.read(move |db| sheaf::tasks(db, looks)).await?;
+                let looks = tasks.looks();
+                let mut n_entries = 0;
                 if !tasks.is_empty() {
                     let work = move |writer: &mut Writer<'_>| sheaf::work(writer, &tasks);
-                    let n_entries = self.write_into(Writes::Settled, work).await?;
-                    // What was to be done was no more: others go on.
-                    if 0 < n_entries {
-                        return Ok(n_entries);
-                    }
+                    n_entries = self.write_into(Writes::Settled, work).await?;
                 }
-                if is_end {
+                // What could not be written is looked for again.
+                self.looks.store(looks);
+                // What was to be done may be no more: others go on.
+                if 0 < n_entries {
+                    return Ok(n_entries);
+                }
+                if looks.is_through() {
                     return Ok(0);
                 }
             }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Verdict;
 use super::error::{corrupt_text, is_unreadable, refused_or_corrupt};
 use super::row::PLACE_BITS;
+use super::upkeep::counter;
 use super::writer::Writer;
 use crate::StoreError;
 use crate::reading::Key;
@@ -281,57 +282,149 @@ enum Task {
     LetGo(List, Key),
 }
 
-/// Where the sweeper goes on: behind this key of this list.
-pub(super) type Place = (List, Key);
+/// How far the sweeper has come in looking for what is to be done.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looks {
+    /// The commit as of which everything was looked through; none before this process has done it once.
+    seen: Option<i64>,
+    /// The round that is under way.
+    round: Option<Round>,
+}
 
-/// What the sweeper has to do, and where it goes on.
+/// One way through all lists, as far as anything is new in them.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// The commit as of which it began.
+    began: i64,
+    /// The first second of what is new in lists by start, and in those by end; none where nothing is.
+    floors: [Option<i64>; 2],
+    /// The list that is looked through, and behind which key; none at its beginning.
+    at: (List, Option<Key>),
+    /// Whether a sheaf goes back into the index: what was in it is bound in another round.
+    lets_go: bool,
+}
+
+/// What the sweeper has to do, and how far it has looked.
 pub(super) struct Tasks {
     tasks: Vec<Task>,
-    /// None behind the last list.
-    next: Option<Place>,
+    looks: Looks,
 }
 
 /// Before all entries of a list.
 const BEFORE_ALL: Key = (i64::MIN, 0, 0);
-/// Before all lists.
-pub(super) const BEGIN: Place = ((i64::MIN, i64::MIN), BEFORE_ALL);
 
-/// Looks for what is to be done, from this place on.
-pub(super) fn tasks(db: &Connection, from: Place) -> Result<Tasks, StoreError> {
-    let look = || -> rusqlite::Result<Tasks> {
-        let mut tasks = Vec::new();
-        let (mut at, mut after) = from;
-        for _ in 0..LOOKS_AT_ONCE {
-            let list = db
-                .prepare_cached(
-                    "SELECT kind, owner FROM pick WHERE (kind, owner) >= (?1, ?2) \
-                     ORDER BY kind, owner LIMIT 1",
-                )?
-                .query_row([at.0, at.1], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let Some(list) = list else {
-                return Ok(Tasks { tasks, next: None });
-            };
-            if list != at {
-                (at, after) = (list, BEFORE_ALL);
-            }
-            if AT_ONCE <= tasks.len() {
-                break;
-            }
-            match task(db, at, after)? {
-                Some((task, next)) => {
-                    tasks.extend(task);
-                    after = next;
-                }
-                None => (at, after) = ((list.0, list.1 + 1), BEFORE_ALL),
-            }
-        }
-        Ok(Tasks {
-            tasks,
-            next: Some((at, after)),
-        })
+/// Looks for what is to be done, from where it looked last. What it has looked through it looks through
+/// again only where something has come since: there may be millions of entries.
+pub(super) fn tasks(db: &Connection, looks: Looks) -> Result<Tasks, StoreError> {
+    look(db, looks).map_err(refused_or_corrupt)
+}
+
+fn look(db: &Connection, mut looks: Looks) -> rusqlite::Result<Tasks> {
+    let mut tasks = Vec::new();
+    let mut round = match looks.round {
+        Some(round) => round,
+        None => Round::begin(db, looks.seen)?,
     };
-    look().map_err(refused_or_corrupt)
+    for _ in 0..LOOKS_AT_ONCE {
+        let list = round.next_list(db)?;
+        let Some(list) = list else {
+            looks.round = None;
+            if !round.lets_go {
+                looks.seen = Some(round.began);
+            }
+            return Ok(Tasks { tasks, looks });
+        };
+        if AT_ONCE <= tasks.len() {
+            break;
+        }
+        let after = match (round.at.1, round.floors[usize::from(is_by_end(list))]) {
+            (Some(after), _) => after,
+            (None, Some(floor)) => behind(db, list, floor)?,
+            (None, None) => {
+                round.pass(list);
+                continue;
+            }
+        };
+        match task(db, list, after)? {
+            Some((task, next)) => {
+                round.lets_go |= matches!(task, Some(Task::LetGo(..)));
+                tasks.extend(task);
+                round.at.1 = Some(next);
+            }
+            None => round.pass(list),
+        }
+    }
+    looks.round = Some(round);
+    Ok(Tasks { tasks, looks })
+}
+
+impl Round {
+    fn begin(db: &Connection, seen: Option<i64>) -> rusqlite::Result<Round> {
+        let began = counter(db, "change")?;
+        let floors = match seen {
+            None => [Some(i64::MIN); 2],
+            Some(seen) => {
+                // Where entries have ended a sheaf may have been let go.
+                let started = "SELECT min(at) FROM (SELECT min(start) AS at FROM session WHERE ?1 < change \
+                               UNION ALL SELECT min(at) FROM pick WHERE ?1 < died AND kind % 2 = 0)";
+                let ended = "SELECT min(at) FROM (SELECT min(ended) AS at FROM session WHERE ?1 < change \
+                             UNION ALL SELECT min(at) FROM pick WHERE ?1 < died AND kind % 2 = 1)";
+                let floor = |sql| db.prepare_cached(sql)?.query_row([seen], |row| row.get(0));
+                [floor(started)?, floor(ended)?]
+            }
+        };
+        Ok(Round {
+            began,
+            floors,
+            at: ((i64::MIN, i64::MIN), None),
+            lets_go: false,
+        })
+    }
+
+    /// The next list that has entries, from where it is.
+    fn next_list(&mut self, db: &Connection) -> rusqlite::Result<Option<List>> {
+        if self.floors == [None; 2] {
+            return Ok(None);
+        }
+        let ((kind, owner), _) = self.at;
+        let list = db
+            .prepare_cached(
+                "SELECT kind, owner FROM pick WHERE (kind, owner) >= (?1, ?2) \
+                 ORDER BY kind, owner LIMIT 1",
+            )?
+            .query_row([kind, owner], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some(list) = list
+            && list != self.at.0
+        {
+            self.at = (list, None);
+        }
+        Ok(list)
+    }
+
+    /// Goes on behind a list.
+    fn pass(&mut self, list: List) {
+        self.at = ((list.0, list.1 + 1), None);
+    }
+}
+
+const fn is_by_end(list: List) -> bool {
+    list.0 % 2 == 1
+}
+
+/// The last entry of the sheaves that end before this second: behind it is whatever of the list may have
+/// something new beside it.
+fn behind(db: &Connection, list: List, floor: i64) -> rusqlite::Result<Key> {
+    let last = db
+        .prepare_cached(
+            "SELECT last_at, last_lseq, last_place FROM sheaf WHERE kind = ?1 AND owner = ?2 \
+             AND last_at < ?3 ORDER BY last_at DESC, last_lseq DESC, last_place DESC LIMIT 1",
+        )?
+        .query_row([list.0, list.1, floor], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    Ok(last.unwrap_or(BEFORE_ALL))
 }
 
 /// What is to be done with the next entries of a list, if anything is, and where to go on with it; none
@@ -423,8 +516,16 @@ impl Tasks {
         self.tasks.is_empty()
     }
 
-    pub(super) fn next(&self) -> Option<Place> {
-        self.next
+    /// Where to look next.
+    pub(super) fn looks(&self) -> Looks {
+        self.looks
+    }
+}
+
+impl Looks {
+    /// Whether a round has come to its end.
+    pub(super) fn is_through(&self) -> bool {
+        self.round.is_none()
     }
 }
 
@@ -459,11 +560,10 @@ pub(super) fn faults(db: &Connection) -> rusqlite::Result<Vec<String>> {
         }
         before = Some((list, last));
         for Entry { key, .. } in &entries {
-            let by_end = list.0 % 2 == 1;
             let is_right = session.query_row([key.2], |row| {
                 let (lseq, start): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let ended: Option<i64> = row.get(2)?;
-                let at = if by_end { ended } else { Some(start) };
+                let at = if is_by_end(list) { ended } else { Some(start) };
                 Ok(lseq == key.1 && at == Some(key.0))
             });
             let is_right = match is_right {

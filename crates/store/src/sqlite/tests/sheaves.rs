@@ -328,12 +328,70 @@ async fn two_processes_bind_what_is_there_once() {
     let (directory, store) = store(9).await;
     let ours = Sqlite::open(directory.path()).unwrap();
     let theirs = Sqlite::open(directory.path()).unwrap();
-    let looked = ours.read(|db| sheaf::tasks(db, sheaf::BEGIN));
+    let looked = ours.read(|db| sheaf::tasks(db, sheaf::Looks::default()));
     let tasks = looked.await.unwrap();
     while 0 < theirs.tidy(At::MIN, 64).await.unwrap() {}
     let before = n_loose_and_sheaves(directory.path());
     let n_entries = ours.write(move |writer| sheaf::work(writer, &tasks)).await;
     assert_eq!(n_entries.unwrap(), 0);
     assert_eq!(n_loose_and_sheaves(directory.path()), before);
+    assert_whole(&store).await;
+}
+
+/// Looks until it is through, and finds nothing to do. Gives how many looks that took.
+async fn n_looks(sqlite: &Sqlite, looks: &mut sheaf::Looks) -> usize {
+    for n in 1.. {
+        let from = *looks;
+        let tasks = sqlite.read(move |db| sheaf::tasks(db, from)).await.unwrap();
+        assert!(tasks.is_empty());
+        *looks = tasks.looks();
+        if looks.is_through() {
+            return n;
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn what_was_looked_through_is_looked_through_again_only_where_something_came() {
+    let (directory, store) = store(27).await;
+    tidy(&store).await;
+    // One that stays loose among those of each sheaf: each must be looked at.
+    for n in 0..8 {
+        let name = format!("late{n}");
+        sealed(&store, &name, 300 * n + 50, name.as_bytes()).await;
+    }
+    tidy(&store).await;
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let mut looks = sheaf::Looks::default();
+    let n_all = n_looks(&sqlite, &mut looks).await;
+    assert_eq!(n_looks(&sqlite, &mut looks).await, 1);
+    sealed(&store, "new", 2_700, b"new").await;
+    let n_new = n_looks(&sqlite, &mut looks).await;
+    assert!(1 < n_new && 3 * n_new < n_all, "{n_new}, {n_all}");
+    assert_eq!(n_looks(&sqlite, &mut looks).await, 1);
+    // Before everything else, so that all of it is looked through.
+    sealed(&store, "first", -100, b"first").await;
+    assert!(n_all <= n_looks(&sqlite, &mut looks).await);
+}
+
+#[tokio::test]
+async fn what_went_back_into_the_index_is_bound_though_nothing_new_is_near() {
+    let (directory, store) = store(12).await;
+    tidy(&store).await;
+    assert_eq!(n_loose_and_sheaves(directory.path()).1, 30);
+    // They end later than it seemed, and leave two sheaves of each list by end.
+    for (lsid, ended) in [("s1", 9_000), ("s4", 9_100)] {
+        let mut ends = session(lsid, 0, Some(ended), "1", "2", "1");
+        ends.drain(..ends.len() - 1);
+        ends[0].id = EventId::parse(&format!("{lsid} ends")).unwrap();
+        append(&store, ends).await;
+    }
+    seal_all(&store, b"again").await;
+    let before = all_lists(&store).await;
+    assert_eq!(n_loose_and_sheaves(directory.path()).1, 20);
+    tidy(&store).await;
+    assert_eq!(n_loose_and_sheaves(directory.path()).1, 25);
+    assert_eq!(all_lists(&store).await, before);
     assert_whole(&store).await;
 }
