@@ -318,7 +318,7 @@ impl Sqlite {
     }
 
     /// Binds index entries into sheaves. Gives how many entries it concerned; none when it has looked
-    /// at all lists, the last of them as they are now.
+    /// through all lists, wherever something came since it did so last.
     fn bind(&self) -> Answer<'_, u64> {
         Box::pin(async move {
             loop {

@@ -17,6 +17,8 @@ use super::segment::Slots;
 use super::{body, events, pick, recording};
 use crate::codec::Facts;
 
+/// As many times as there are bytes of a session, room is asked for when it grows.
+const GROWS_BY: usize = 3;
 /// Bytes of long rows from which on it is worth a thread to compress them.
 const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
 
@@ -63,7 +65,7 @@ impl Growth {
         let n_bytes: usize = part.events.iter().map(|event| event.len()).sum();
         if self.bytes.capacity() - self.bytes.len() < n_bytes {
             // It will grow on, and bytes are to be moved seldom.
-            self.bytes.reserve(n_bytes.max(3 * self.bytes.len()));
+            self.bytes.reserve(n_bytes.max(GROWS_BY * self.bytes.len()));
         }
         for event in part.events {
             self.bytes.extend_from_slice(event);

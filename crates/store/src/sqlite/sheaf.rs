@@ -278,7 +278,7 @@ fn put_bound(db: &Connection, list: List, entries: &[Entry]) -> rusqlite::Result
 enum Task {
     /// To bind the entries behind this key.
     Bind(List, Key),
-    /// To let the sheaf with this entry go: as many others have come between its own.
+    /// To let the sheaf with this entry go: as many others have come between its own, or it is short.
     LetGo(List, Key),
 }
 
@@ -412,19 +412,24 @@ const fn is_by_end(list: List) -> bool {
     list.0 % 2 == 1
 }
 
-/// The last entry of the sheaves that end before this second: behind it is whatever of the list may have
-/// something new beside it.
+/// Behind which key of a list there may be something to do when there is something new from this second
+/// on: before all loose entries that may be bound with it, and before all sheaves that it may be in.
 fn behind(db: &Connection, list: List, floor: i64) -> rusqlite::Result<Key> {
-    let last = db
-        .prepare_cached(
-            "SELECT last_at, last_lseq, last_place FROM sheaf WHERE kind = ?1 AND owner = ?2 \
-             AND last_at < ?3 ORDER BY last_at DESC, last_lseq DESC, last_place DESC LIMIT 1",
-        )?
-        .query_row([list.0, list.1, floor], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    Ok(last.unwrap_or(BEFORE_ALL))
+    let loose = "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 AND at < ?3 \
+                 AND died IS NULL ORDER BY at DESC, lseq DESC, place DESC LIMIT 1 OFFSET ?4";
+    let bound = "SELECT last_at, last_lseq, last_place FROM sheaf WHERE kind = ?1 AND owner = ?2 \
+                 AND last_at < ?3 ORDER BY last_at DESC, last_lseq DESC, last_place DESC \
+                 LIMIT 1 OFFSET ?4";
+    let key = |sql, n_before: usize| {
+        let parameters = params![list.0, list.1, floor, n_before as i64];
+        db.prepare_cached(sql)?
+            .query_row(parameters, |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()
+            .map(|key| key.unwrap_or(BEFORE_ALL))
+    };
+    Ok(key(loose, SHEAF_ENTRIES + LEFT_ENTRIES)?.min(key(bound, 0)?))
 }
 
 /// What is to be done with the next entries of a list, if anything is, and where to go on with it; none
@@ -439,7 +444,8 @@ fn task(db: &Connection, list: List, after: Key) -> rusqlite::Result<Option<(Opt
         return Ok(Some((Some(Task::Bind(list, after)), last)));
     };
     let n_among = loose.iter().filter(|e| e.key < sheaf.last).count();
-    let lets_go = SHEAF_ENTRIES <= n_among;
+    // One that was bound at once is bound with its neighbours.
+    let lets_go = SHEAF_ENTRIES <= n_among || sheaf.entries.len() < SHEAF_ENTRIES;
     let task = lets_go.then_some(Task::LetGo(list, sheaf.last));
     // What is let go is bound again in another round.
     Ok(Some((task, sheaf.last)))

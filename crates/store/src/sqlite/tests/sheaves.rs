@@ -354,10 +354,10 @@ async fn n_looks(sqlite: &Sqlite, looks: &mut sheaf::Looks) -> usize {
 
 #[tokio::test]
 async fn what_was_looked_through_is_looked_through_again_only_where_something_came() {
-    let (directory, store) = store(27).await;
+    let (directory, store) = store(60).await;
     tidy(&store).await;
     // One that stays loose among those of each sheaf: each must be looked at.
-    for n in 0..8 {
+    for n in 0..19 {
         let name = format!("late{n}");
         sealed(&store, &name, 300 * n + 50, name.as_bytes()).await;
     }
@@ -366,7 +366,7 @@ async fn what_was_looked_through_is_looked_through_again_only_where_something_ca
     let mut looks = sheaf::Looks::default();
     let n_all = n_looks(&sqlite, &mut looks).await;
     assert_eq!(n_looks(&sqlite, &mut looks).await, 1);
-    sealed(&store, "new", 2_700, b"new").await;
+    sealed(&store, "new", 6_000, b"new").await;
     let n_new = n_looks(&sqlite, &mut looks).await;
     assert!(1 < n_new && 3 * n_new < n_all, "{n_new}, {n_all}");
     assert_eq!(n_looks(&sqlite, &mut looks).await, 1);
@@ -392,6 +392,45 @@ async fn what_went_back_into_the_index_is_bound_though_nothing_new_is_near() {
     assert_eq!(n_loose_and_sheaves(directory.path()).1, 20);
     tidy(&store).await;
     assert_eq!(n_loose_and_sheaves(directory.path()).1, 25);
+    assert_eq!(all_lists(&store).await, before);
+    assert_whole(&store).await;
+}
+
+#[tokio::test]
+async fn short_sheaves_are_bound_with_the_loose_entries_around_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let mut names = 0..;
+    let mut come = async |start: i64, n_sessions: usize| {
+        let names: Vec<i64> = names.by_ref().take(n_sessions).collect();
+        let sessions = names.iter().map(|n| {
+            let end = Some(start + 5_000);
+            session(&format!("s{n:02}"), start, end, "1", "2", "1")
+        });
+        append(&store, sessions.flatten().collect()).await;
+        store.last_change().await.unwrap();
+    };
+    for n in 0..5 {
+        come(100 * n, 1).await;
+    }
+    tidy(&store).await;
+    come(500, 2).await;
+    tidy(&store).await;
+    // Five are left to those that come late; the pair was bound at once.
+    assert_eq!(n_loose_and_sheaves(directory.path()), (50, 10));
+    for n in 6..8 {
+        come(100 * n, 1).await;
+    }
+    tidy(&store).await;
+    // Behind what was looked through before, and before the pair.
+    assert_eq!(n_loose_and_sheaves(directory.path()), (40, 20));
+    for n in 8..10 {
+        come(100 * n, 1).await;
+    }
+    let before = all_lists(&store).await;
+    tidy(&store).await;
+    // Two sheaves of three in each list: the pair is no more.
+    assert_eq!(n_loose_and_sheaves(directory.path()), (50, 20));
     assert_eq!(all_lists(&store).await, before);
     assert_whole(&store).await;
 }
