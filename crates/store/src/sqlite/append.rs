@@ -29,7 +29,7 @@ pub(super) fn append(
     for (lsid, addition) in batch.sessions() {
         let begin = appending.fresh.len();
         let session = appending.sort_out(writer, lsid, addition)?;
-        grown.push((session, lsid, addition, begin..appending.fresh.len()));
+        grown.push((session, begin..appending.fresh.len()));
     }
     let Appending {
         fresh,
@@ -41,10 +41,12 @@ pub(super) fn append(
         conflicts.sort_by_key(|conflict| conflict.event_idx);
         return Ok((Verdict::Discard, Append::Conflicts(conflicts)));
     }
-    let parts: Vec<Part<'_>> = grown
-        .into_iter()
-        .filter(|(_, _, _, events)| !events.is_empty())
-        .map(|(session, lsid, addition, events)| Part {
+    let parts: Vec<Part<'_>> = batch
+        .sessions()
+        .iter()
+        .zip(grown)
+        .filter(|(_, (_, events))| !events.is_empty())
+        .map(|((lsid, addition), (session, events))| Part {
             session,
             lsid,
             n_events: events.len() as u32,

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Verdict;
 use super::error::{corrupt_text, is_unreadable, refused_or_corrupt};
+use super::pick::kind;
 use super::row::PLACE_BITS;
 use super::upkeep::counter;
 use super::writer::Writer;
@@ -365,12 +366,16 @@ impl Round {
             None => [Some(i64::MIN); 2],
             Some(seen) => {
                 // Where entries have ended a sheaf may have been let go.
-                let started = "SELECT min(at) FROM (SELECT min(start) AS at FROM session WHERE ?1 < change \
-                               UNION ALL SELECT min(at) FROM pick WHERE ?1 < died AND kind % 2 = 0)";
-                let ended = "SELECT min(at) FROM (SELECT min(ended) AS at FROM session WHERE ?1 < change \
-                             UNION ALL SELECT min(at) FROM pick WHERE ?1 < died AND kind % 2 = 1)";
-                let floor = |sql| db.prepare_cached(sql)?.query_row([seen], |row| row.get(0));
-                [floor(started)?, floor(ended)?]
+                let floor = |column: &str, by_end: i64| {
+                    let sql = format!(
+                        "SELECT min(at) FROM \
+                         (SELECT min({column}) AS at FROM session WHERE ?1 < change \
+                         UNION ALL SELECT min(at) FROM pick WHERE ?1 < died AND kind % 2 = ?2)"
+                    );
+                    db.prepare_cached(&sql)?
+                        .query_row([seen, by_end], |row| row.get(0))
+                };
+                [floor("start", 0)?, floor("ended", kind::BY_END)?]
             }
         };
         Ok(Round {
@@ -409,27 +414,31 @@ impl Round {
 }
 
 const fn is_by_end(list: List) -> bool {
-    list.0 % 2 == 1
+    list.0 % 2 == kind::BY_END
 }
 
 /// Behind which key of a list there may be something to do when there is something new from this second
 /// on: before all loose entries that may be bound with it, and before all sheaves that it may be in.
 fn behind(db: &Connection, list: List, floor: i64) -> rusqlite::Result<Key> {
-    let loose = "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 AND at < ?3 \
-                 AND died IS NULL ORDER BY at DESC, lseq DESC, place DESC LIMIT 1 OFFSET ?4";
-    let bound = "SELECT last_at, last_lseq, last_place FROM sheaf WHERE kind = ?1 AND owner = ?2 \
-                 AND last_at < ?3 ORDER BY last_at DESC, last_lseq DESC, last_place DESC \
-                 LIMIT 1 OFFSET ?4";
-    let key = |sql, n_before: usize| {
-        let parameters = params![list.0, list.1, floor, n_before as i64];
+    let last = |sql: &str| {
         db.prepare_cached(sql)?
-            .query_row(parameters, |row| {
+            .query_row([list.0, list.1, floor], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()
             .map(|key| key.unwrap_or(BEFORE_ALL))
     };
-    Ok(key(loose, SHEAF_ENTRIES + LEFT_ENTRIES)?.min(key(bound, 0)?))
+    let loose = last(&format!(
+        "SELECT at, lseq, place FROM pick WHERE kind = ?1 AND owner = ?2 AND at < ?3 \
+         AND died IS NULL ORDER BY at DESC, lseq DESC, place DESC \
+         LIMIT 1 OFFSET {}",
+        SHEAF_ENTRIES + LEFT_ENTRIES
+    ))?;
+    let bound = last(
+        "SELECT last_at, last_lseq, last_place FROM sheaf WHERE kind = ?1 AND owner = ?2 \
+         AND last_at < ?3 ORDER BY last_at DESC, last_lseq DESC, last_place DESC LIMIT 1",
+    )?;
+    Ok(loose.min(bound))
 }
 
 /// What is to be done with the next entries of a list, if anything is, and where to go on with it; none
