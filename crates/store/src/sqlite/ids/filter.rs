@@ -11,7 +11,7 @@ use super::Key;
 
 /// Bytes of the whole filter. It grows as ids come; beyond this it is right more and more seldom
 /// that something may be there, and what it says is not there is still not there.
-const FILTER_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+const FILTER_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
 /// Ids for which a layer has room before the next one, which is twice as large, is begun.
 const FIRST_LAYER_IDS: usize = if cfg!(test) { 32 << 10 } else { 256 << 10 };
 /// Ids per word: 32 bits each, of which [`WORD_BITS`] are set. To look for one that only seems to be

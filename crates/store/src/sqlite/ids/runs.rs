@@ -21,9 +21,9 @@ const MERGE_IDS_PER_FRESH: usize = 16;
 const DELETED_PER_MERGED: usize = 2;
 /// Ids learnt by a commit at least, for each fresh one of it, and at most. To look for a fresh one in
 /// many runs costs more than to learn as many as it is worth.
-const LEARN_IDS_MIN: usize = if cfg!(test) { 768 } else { 16 << 10 };
-const LEARN_IDS_PER_FRESH: usize = 512;
-const LEARN_IDS_MAX: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+const LEARN_IDS_MIN: usize = if cfg!(test) { 1_280 } else { 16 << 10 };
+const LEARN_IDS_PER_FRESH: usize = 1 << 10;
+const LEARN_IDS_MAX: usize = if cfg!(test) { 2 << 10 } else { 4 << 20 };
 /// Blocks that are looked at where they should be before the search halves what is left.
 const GUESSES: u32 = 8;
 
