@@ -68,6 +68,8 @@ pub(super) struct Stand {
     /// Length of the report of everything.
     pub(super) whole_xml_bytes: u64,
     pub(super) gzip_bytes: u64,
+    /// Of all files of the archive, before anything was measured.
+    pub(super) archive_bytes: u64,
     archive: PathBuf,
     /// The last field: removed when the servers have ended.
     home: TempDir,
@@ -125,6 +127,7 @@ impl Stand {
             xml_bytes: 0,
             whole_xml_bytes: 0,
             gzip_bytes: 0,
+            archive_bytes: 0,
             archive: path,
             home,
         };
@@ -138,6 +141,7 @@ impl Stand {
         );
         stand.choose_range()?;
         stand.save_reports()?;
+        stand.archive_bytes = stand.bytes_at_first()?;
         stand.nginx = Nginx::start(&stand.files(), stand.home.path())?;
         say(&format!(
             "saved the report in {}: {} MB, as gzip {} MB",
@@ -190,6 +194,20 @@ impl Stand {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let (from, duration) = (self.range_from, now - self.range_from);
         Ok(format!("start_time={from}&duration={duration}"))
+    }
+
+    /// The archive's size when its server has ended. A kept archive has been measured before, which has
+    /// filled its access log: a file beside it tells what it had then.
+    fn bytes_at_first(&mut self) -> anyhow::Result<u64> {
+        let mark = self.archive.with_file_name("bytes");
+        if !mark.exists() {
+            self.stop()?;
+            fs::write(&mark, folder_bytes(&self.archive)?.to_string())?;
+            self.restart()?;
+        }
+        let told = fs::read_to_string(&mark)?;
+        let n_bytes = told.trim().parse();
+        n_bytes.with_context(|| format!("`{}` says `{told}`", mark.display()))
     }
 
     /// Whether the rows ask for less than the whole archive, and for how much.
