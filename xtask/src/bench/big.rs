@@ -15,7 +15,7 @@ use super::rows::{self, MEGABYTE, fresh_and_idle, peak_megabytes};
 use super::stand::{Stand, folder_bytes, free_bytes, say};
 
 const YEAR_SECS: u64 = 365 * 86_400;
-const SQLITE_MISSING: &str = "sqlite3 is missing: `apt-get install sqlite3`";
+pub(super) const SQLITE_MISSING: &str = "sqlite3 is missing: `apt-get install sqlite3`";
 
 /// Something measured that is compared with nothing.
 pub(super) struct Extra {

@@ -668,7 +668,7 @@ fn memory_of_stalled_clients(stand: &mut Stand) -> anyhow::Result<Measured> {
 }
 
 fn archive_size(stand: &mut Stand) -> anyhow::Result<Measured> {
-    let archive = stand.archive_bytes as f64 / MEGABYTE;
+    let archive = stand.archive_bytes()? as f64 / MEGABYTE;
     let xml = stand.whole_xml_bytes as f64 / MEGABYTE;
     Ok(compared("MB", vec![archive], vec![xml], |archive, xml| {
         archive / xml

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
 
+use super::big::SQLITE_MISSING;
 use super::census::Census;
 use super::debrief::{Account, Binary, Server};
 use super::load::{self, Coding, Connection};
@@ -68,8 +69,7 @@ pub(super) struct Stand {
     /// Length of the report of everything.
     pub(super) whole_xml_bytes: u64,
     pub(super) gzip_bytes: u64,
-    /// Of all files of the archive, before anything was measured.
-    pub(super) archive_bytes: u64,
+    is_kept: bool,
     archive: PathBuf,
     /// The last field: removed when the servers have ended.
     home: TempDir,
@@ -127,7 +127,7 @@ impl Stand {
             xml_bytes: 0,
             whole_xml_bytes: 0,
             gzip_bytes: 0,
-            archive_bytes: 0,
+            is_kept: archive == Archive::Kept,
             archive: path,
             home,
         };
@@ -141,7 +141,6 @@ impl Stand {
         );
         stand.choose_range()?;
         stand.save_reports()?;
-        stand.archive_bytes = stand.bytes_at_first()?;
         stand.nginx = Nginx::start(&stand.files(), stand.home.path())?;
         say(&format!(
             "saved the report in {}: {} MB, as gzip {} MB",
@@ -196,18 +195,16 @@ impl Stand {
         Ok(format!("start_time={from}&duration={duration}"))
     }
 
-    /// The archive's size when its server has ended. A kept archive has been measured before, which has
-    /// filled its access log: a file beside it tells what it had then.
-    fn bytes_at_first(&mut self) -> anyhow::Result<u64> {
-        let mark = self.archive.with_file_name("bytes");
-        if !mark.exists() {
-            self.stop()?;
-            fs::write(&mark, folder_bytes(&self.archive)?.to_string())?;
-            self.restart()?;
+    /// The bytes of all files of the archive when its server has ended. A kept archive has been measured
+    /// before, and what that left in its access log does not count.
+    pub(super) fn archive_bytes(&mut self) -> anyhow::Result<u64> {
+        self.stop()?;
+        let mut n_bytes = folder_bytes(&self.archive)?;
+        if self.is_kept {
+            n_bytes -= access_log_bytes(&self.archive)?;
         }
-        let told = fs::read_to_string(&mark)?;
-        let n_bytes = told.trim().parse();
-        n_bytes.with_context(|| format!("`{}` says `{told}`", mark.display()))
+        self.restart()?;
+        Ok(n_bytes)
     }
 
     /// Whether the rows ask for less than the whole archive, and for how much.
@@ -407,6 +404,24 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes
         .windows(wanted.len())
         .position(|window| window == wanted)
+}
+
+/// The pages of the access log, as SQLite's shell counts them.
+fn access_log_bytes(archive: &Path) -> anyhow::Result<u64> {
+    let output = Command::new("sqlite3")
+        .arg("-readonly")
+        .arg(archive.join("archive.sqlite"))
+        .arg("SELECT pgsize FROM dbstat WHERE aggregate = 1 AND name = 'access_log'")
+        .output()
+        .context(SQLITE_MISSING)?;
+    ensure!(
+        output.status.success(),
+        "`sqlite3` cannot read the archive: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let told = String::from_utf8(output.stdout)?;
+    let n_bytes = told.trim().parse();
+    n_bytes.with_context(|| format!("`sqlite3` says `{told}`"))
 }
 
 /// What the file system of a folder has left.
