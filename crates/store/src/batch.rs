@@ -13,19 +13,20 @@ use crate::codec::add_event;
 /// archive is done before the one writer has it, and an event is in memory no longer than it takes.
 #[derive(Default)]
 pub struct Batch {
-    n_events: usize,
     /// In order of first mention.
     sessions: IndexMap<Lsid, Addition, RandomState>,
-    /// All events as they are kept, one after the other. Bytes of their own for each session would grow
-    /// dozens of times in a batch.
+    /// All events, in order of arrival. Lists of their own for each session would grow dozens of times in
+    /// a batch, and so would their bytes.
+    events: Vec<Encoded>,
+    /// As they are kept, one after the other.
     bytes: Vec<u8>,
 }
 
 /// What a batch has of one session.
-#[derive(Default)]
 pub(crate) struct Addition {
-    /// In order of arrival.
-    pub(crate) events: Vec<Encoded>,
+    /// The places of its first and its last event in the batch.
+    first: usize,
+    last: usize,
     /// What all of them tell. Those that are repeated told it before, so it does no harm that they
     /// are in it.
     pub(crate) summary: Summary,
@@ -35,6 +36,8 @@ pub(crate) struct Addition {
 pub(crate) struct Encoded {
     /// Its place in the batch.
     pub(crate) event_idx: usize,
+    /// The place of the session's next event, or its own, when there is none.
+    next: usize,
     pub(crate) id_hash: [u8; 16],
     /// Tells by accident another event under the same id, not one that was made to look alike: whoever
     /// sends that only has it told to be repeated.
@@ -43,25 +46,39 @@ pub(crate) struct Encoded {
     bytes: Range<usize>,
 }
 
-/// Memory for the events of a batch that is asked for first.
-const BYTES_FIRST: usize = 1 << 10;
+/// Bytes of an event as it is sent, for a guess at how many there are.
+const EVENT_BYTES_LIKELY: usize = 256;
 
 impl Batch {
+    /// Expects events that have so many bytes as they are sent: as they are kept they have fewer.
+    pub fn of_bytes(n_bytes: usize) -> Batch {
+        Batch {
+            sessions: IndexMap::default(),
+            events: Vec::with_capacity(n_bytes / EVENT_BYTES_LIKELY),
+            bytes: Vec::with_capacity(n_bytes),
+        }
+    }
+
     /// Adds an event; conflicts name it by how many were added before.
     pub fn add(&mut self, event: &Event) {
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve(BYTES_FIRST);
-        }
         let begin = self.bytes.len();
         add_event(&mut self.bytes, event);
-        let encoded = Encoded::new(self.n_events, event, &self.bytes, begin);
-        self.n_events += 1;
-        let addition = match self.sessions.get_index_of(&event.lsid) {
-            Some(idx) => &mut self.sessions[idx],
-            None => self.sessions.entry(event.lsid.clone()).or_default(),
+        let event_idx = self.events.len();
+        (self.events).push(Encoded::new(event_idx, event, &self.bytes, begin));
+        if let Some(addition) = self.sessions.get_mut(&event.lsid) {
+            self.events[addition.last].next = event_idx;
+            addition.last = event_idx;
+            addition.summary.absorb(event);
+            return;
+        }
+        let mut summary = Summary::default();
+        summary.absorb(event);
+        let addition = Addition {
+            first: event_idx,
+            last: event_idx,
+            summary,
         };
-        addition.summary.absorb(event);
-        addition.events.push(encoded);
+        self.sessions.insert(event.lsid.clone(), addition);
     }
 
     /// What it has, session by session: all that the writer wants.
@@ -70,7 +87,14 @@ impl Batch {
     }
 
     pub(crate) fn n_events(&self) -> usize {
-        self.n_events
+        self.events.len()
+    }
+
+    /// The events of a session, in order of arrival.
+    pub(crate) fn events_of(&self, addition: &Addition) -> impl Iterator<Item = &Encoded> {
+        std::iter::successors(self.events.get(addition.first), |event| {
+            (event.next != event.event_idx).then(|| &self.events[event.next])
+        })
     }
 
     /// Bytes of all events.
@@ -115,6 +139,7 @@ impl Encoded {
         id_hash.copy_from_slice(&hash[..16]);
         Encoded {
             event_idx,
+            next: event_idx,
             id_hash,
             digest: content.finalize(),
             bytes: begin..bytes.len(),

@@ -131,7 +131,6 @@ fn packing(headers: &HeaderMap) -> Result<Packing, ApiError> {
 }
 
 /// The events of a body, and the line or number of each.
-#[derive(Default)]
 struct Received {
     events: Batch,
     lines: Vec<usize>,
@@ -152,7 +151,10 @@ fn read_batch(bytes: &[u8], packing: Packing) -> Result<Received, ApiError> {
         }
     };
     let mut faults = Faults::default();
-    let mut received = Received::default();
+    let mut received = Received {
+        events: Batch::of_bytes(bytes.len()),
+        lines: Vec::new(),
+    };
     let n_values = read_values(bytes, &mut received, &mut faults);
     if BATCH_EVENTS_MAX < n_values {
         return Err(over_limit("BATCH_EVENTS_MAX", BATCH_EVENTS_MAX as u64));

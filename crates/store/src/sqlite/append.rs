@@ -23,7 +23,7 @@ pub(super) fn append(
     let events = batch
         .sessions()
         .values()
-        .flat_map(|session| &session.events);
+        .flat_map(|addition| batch.events_of(addition));
     (writer.known.ids).look_ahead(events.map(|event| appending.name(event)));
     let mut grown = Vec::with_capacity(batch.sessions().len());
     for (lsid, addition) in batch.sessions() {
@@ -100,18 +100,18 @@ impl<'a> Appending<'a> {
         &mut self,
         writer: &mut Writer<'_>,
         lsid: &Lsid,
-        addition: &'a Addition,
+        addition: &Addition,
     ) -> Result<SessionIdx, StoreError> {
         let (session, size) = writer.known.inbox.size(writer.db, lsid)?;
         if size.is_imported {
             let kind = ConflictKind::SessionImported;
-            for event in &addition.events {
+            for event in self.batch.events_of(addition) {
                 self.refuse(event, kind);
             }
             return Ok(session);
         }
         let (mut n_events, mut n_bytes) = (size.n_events, size.n_bytes);
-        for event in &addition.events {
+        for event in self.batch.events_of(addition) {
             let bytes = self.batch.bytes_of(event);
             let known = self.know(writer, lsid, event);
             match known.map_err(refused_or_corrupt)? {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use debrief_domain::Lsid;
 use rusqlite::Connection;
 
 use super::accesses::Accesses;
@@ -19,7 +18,7 @@ use super::error::GroupError;
 use super::ids::Outgoing;
 use super::journal::Era;
 use super::segment::Segments;
-use super::settle::{Growth, Settling, settle_all};
+use super::settle::{Settling, Waiting, settle_all};
 use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
 use super::{grants, pick, upkeep};
 use crate::queue;
@@ -29,7 +28,7 @@ pub(super) struct Job {
     /// The commit that this one is, and the era that it begins.
     pub(super) change: i64,
     pub(super) era: Era,
-    pub(super) growing: Vec<(Lsid, Growth)>,
+    pub(super) waiting: Waiting,
     pub(super) ids: Outgoing,
     pub(super) names: pick::Names,
     /// The last number given to a session.
@@ -167,8 +166,8 @@ impl Job {
             lseq: &mut self.lseq,
             fresh: pick::Fresh::default(),
         };
-        settle_all(&mut settling, &self.growing).map_err(work)?;
-        self.growing = Vec::new();
+        settle_all(&mut settling, &self.waiting).map_err(work)?;
+        self.waiting = Waiting::default();
         accesses.write(db).map_err(work)?;
         self.ids.write(db, self.change).map_err(work)?;
         for (name, value) in [

@@ -187,8 +187,18 @@ impl Press {
         Press(zstd::bulk::Compressor::new(PRESS_LEVEL).ok())
     }
 
-    /// The bytes compressed; none when they are as well off as they are.
-    pub(super) fn press(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The events compressed, or as they are when they are as well off so.
+    pub(super) fn press(&mut self, events: Vec<u8>) -> Packed {
+        match self.shorter(&events) {
+            Some(bytes) => Packed {
+                form: FORM_ZSTD,
+                bytes,
+            },
+            None => Packed::plain(events),
+        }
+    }
+
+    fn shorter(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         if !(PRESSED_BYTES_MIN..=PRESSED_BYTES_MAX).contains(&bytes.len()) {
             return None;
         }
@@ -222,20 +232,22 @@ fn decompress(bytes: &[u8], len_max: usize) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Events as a row has them.
-#[derive(Clone, Copy)]
-pub(super) struct Kept<'a> {
+pub(super) struct Packed {
     form: i64,
-    bytes: &'a [u8],
+    bytes: Vec<u8>,
 }
 
-impl<'a> Kept<'a> {
-    /// Compressed where they were, plain otherwise.
-    pub(super) fn new(plain: &'a [u8], pressed: Option<&'a [u8]>) -> Kept<'a> {
-        let (form, bytes) = match pressed {
-            Some(pressed) => (FORM_ZSTD, pressed),
-            None => (FORM_PLAIN, plain),
-        };
-        Kept { form, bytes }
+impl Packed {
+    pub(super) fn plain(events: Vec<u8>) -> Packed {
+        Packed {
+            form: FORM_PLAIN,
+            bytes: events,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_pressed(&self) -> bool {
+        self.form == FORM_ZSTD
     }
 }
 
@@ -243,11 +255,11 @@ impl<'a> Kept<'a> {
 pub(super) fn add(
     db: &Connection,
     place: i64,
-    kept: Kept<'_>,
+    packed: &Packed,
     before: Option<i64>,
 ) -> rusqlite::Result<i64> {
     db.prepare_cached("INSERT INTO event (place, form, bytes, before) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![place, kept.form, kept.bytes, before])?;
+        .execute(params![place, packed.form, packed.bytes, before])?;
     Ok(db.last_insert_rowid())
 }
 

@@ -5,6 +5,7 @@
 //! times gets one row of events and one new state. Reports see settled sessions only, so whoever asks
 //! waits until what came before is settled.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use debrief_domain::{At, Lsid, Summary};
@@ -17,7 +18,7 @@ use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::pick;
 use super::row::row;
-use super::settle::{Growth, Settling, settle_all};
+use super::settle::{GrowthIdx, Settling, Waiting, settle_all};
 use super::writer::{Known, Writer};
 use crate::{Batch, StoreError, codec};
 
@@ -38,16 +39,14 @@ const BATCH_HEAD_BYTES: usize = 16;
 /// Bytes before each session's part of a batch: lengths of its lsid, number of its events, bytes of
 /// them.
 const PART_HEAD_BYTES: usize = 12;
-/// Memory for a record that is kept from one commit to the next.
-const RECORD_BYTES_KEPT: usize = 1 << 20;
 
 /// What is in the inbox, by session; what is in memory can be read again from the journal.
 #[derive(Default)]
 pub(super) struct Inbox {
     /// Sessions that are remembered.
     sessions: IndexMap<Lsid, Remembered, RandomState>,
-    /// Those with events that wait, in order of first mention.
-    growing: Vec<(Lsid, Growth)>,
+    /// Events that wait, by session.
+    waiting: Waiting,
     /// How often they have been given away.
     n_given: u64,
     n_bytes: usize,
@@ -67,8 +66,8 @@ pub(super) struct Inbox {
 struct Remembered {
     /// None when something else than events may have changed it.
     size: Option<Size>,
-    /// How often those that grow had been given away, and its place among them.
-    growing: Option<(u64, usize)>,
+    /// How often what waits had been given away, and its place there.
+    growing: Option<(u64, GrowthIdx)>,
 }
 
 /// Where a session is remembered, until sizes are forgotten.
@@ -78,6 +77,8 @@ pub(super) struct SessionIdx(usize);
 /// What decides whether a session takes more events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
+    /// Whether the database has no row of it, and nothing waits that makes one.
+    is_new: bool,
     pub(super) is_imported: bool,
     pub(super) n_events: u64,
     pub(super) n_bytes: u64,
@@ -151,18 +152,18 @@ impl Inbox {
         ASIDE_BYTES <= self.n_bytes
     }
 
-    /// Gives everything that waits, by session in order of first mention, to be settled while other
-    /// batches come, which are of this era. Until it is, no size may be forgotten.
-    pub(super) fn hand_over(&mut self, era: Era) -> Vec<(Lsid, Growth)> {
+    /// Gives everything that waits, to be settled while other batches come, which are of this era. Until
+    /// it is, no size may be forgotten.
+    pub(super) fn hand_over(&mut self, era: Era) -> Waiting {
         self.era = Some(era);
-        self.take_growing()
+        self.take_waiting()
     }
 
-    fn take_growing(&mut self) -> Vec<(Lsid, Growth)> {
+    fn take_waiting(&mut self) -> Waiting {
         (self.n_bytes, self.last, self.came) = (0, None, None);
-        self.forget_record();
+        self.keep_record();
         self.n_given += 1;
-        std::mem::take(&mut self.growing)
+        std::mem::take(&mut self.waiting)
     }
 
     /// Writes the batches of the open transaction into the journal, if there are any. Gives how many
@@ -175,13 +176,13 @@ impl Inbox {
         // Each transaction begins with knowing the era.
         let era = self.era.ok_or_else(|| corrupt_text("era"))?;
         journal.write(era, self.record_first, &mut self.record)?;
-        self.forget_record();
+        self.keep_record();
         Ok(n_bytes)
     }
 
-    fn forget_record(&mut self) {
-        self.record.clear();
-        self.record.shrink_to(RECORD_BYTES_KEPT);
+    fn keep_record(&mut self) {
+        let record = std::mem::take(&mut self.record);
+        self.waiting.keep(record);
     }
 
     /// A session, and its size.
@@ -195,12 +196,18 @@ impl Inbox {
         {
             return Ok((SessionIdx(idx), size));
         }
-        let row = row(db, lsid).map_err(refused_or_corrupt)?;
-        let size = row.map_or_else(Size::default, |row| Size {
-            is_imported: row.is_imported,
-            n_events: row.n_events,
-            n_bytes: row.facts.n_bytes,
-        });
+        let size = match row(db, lsid).map_err(refused_or_corrupt)? {
+            Some(row) => Size {
+                is_new: false,
+                is_imported: row.is_imported,
+                n_events: row.n_events,
+                n_bytes: row.facts.n_bytes,
+            },
+            None => Size {
+                is_new: true,
+                ..Size::default()
+            },
+        };
         let session = self.session(lsid);
         self.sessions[session.0].size = Some(size);
         Ok((session, size))
@@ -251,31 +258,34 @@ impl Inbox {
         record.extend_from_slice(&(n_bytes as u32).to_le_bytes());
         ids.iter()
             .for_each(|id| record.extend_from_slice(&id.bytes()));
-        parts.iter().for_each(|part| part.write(record));
         for part in parts {
-            self.grow(change, now, part);
+            part.write(&mut self.record);
+            self.grow(change, now, part, self.record.len() - part.n_bytes());
         }
     }
 
-    fn grow(&mut self, change: i64, now: At, part: &Part<'_>) {
+    /// Notes what a session has got, which begins at this byte of the record.
+    fn grow(&mut self, change: i64, now: At, part: &Part<'_>, begin: usize) {
         self.last = Some(change);
         let (first, _) = self.came.unwrap_or((now, now));
         self.came = Some((first, now));
         let n_bytes = part.n_bytes();
         self.n_bytes += n_bytes;
         let remembered = &mut self.sessions[part.session.0];
+        let mut is_new = false;
         if let Some(size) = &mut remembered.size {
+            is_new = std::mem::take(&mut size.is_new);
             size.n_events += u64::from(part.n_events);
             size.n_bytes += n_bytes as u64;
         }
+        let commit = (change, now);
         if let Some((given, idx)) = remembered.growing
             && given == self.n_given
         {
-            return self.growing[idx].1.add(change, now, part);
+            return self.waiting.add(idx, commit, part, begin);
         }
-        remembered.growing = Some((self.n_given, self.growing.len()));
-        let growth = Growth::new(change, now, part);
-        self.growing.push((part.lsid.clone(), growth));
+        let idx = self.waiting.begin(commit, part, begin, is_new);
+        remembered.growing = Some((self.n_given, idx));
     }
 }
 
@@ -320,8 +330,10 @@ fn read_table(db: &Connection, inbox: &mut Inbox) -> rusqlite::Result<()> {
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let now = At::from_millis(row.get(1)?).map_err(|_| corrupt_text("at"))?;
-        read_parts(inbox, row.get(0)?, now, row.get_ref(2)?.as_blob()?)
+        let parts = row.get_ref(2)?.as_blob()?;
+        read_parts(inbox, row.get(0)?, now, parts, 0..parts.len())
             .ok_or_else(|| corrupt_text("bytes"))?;
+        inbox.waiting.keep(parts.to_vec());
     }
     if !inbox.is_empty() {
         db.execute("DELETE FROM inbox", [])?;
@@ -345,18 +357,30 @@ fn read_record(inbox: &mut Inbox, ids: &mut Ids, record: &Record<'_>) -> Option<
         };
         let ids_len = (u32::from_le_bytes(n_ids) as usize).checked_mul(ID_BYTES)?;
         let (ids_of_it, rest) = rest.split_at_checked(ids_len)?;
-        let (parts, rest) = rest.split_at_checked(u32::from_le_bytes(n_bytes) as usize)?;
-        bytes = rest;
+        let rest_of_it = rest.get(u32::from_le_bytes(n_bytes) as usize..)?;
+        let end = record.bytes.len() - rest_of_it.len();
+        let parts = record.bytes.len() - rest.len()..end;
+        bytes = rest_of_it;
         let now = At::from_millis(i64::from_le_bytes(*now)).ok()?;
-        read_parts(inbox, change, now, parts)?;
+        read_parts(inbox, change, now, record.bytes, parts)?;
         ids.add(ids_of_it.as_chunks().0.iter().map(|id| Id::read(*id)));
         change += 1;
     }
+    inbox.waiting.keep(record.bytes.to_vec());
     Some(())
 }
 
-/// Takes the parts of a batch in; none when they are not what was written.
-fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Option<()> {
+/// Takes the parts of a batch in, which are in this range of a record; none when they are not what was
+/// written.
+fn read_parts(
+    inbox: &mut Inbox,
+    change: i64,
+    now: At,
+    record: &[u8],
+    parts: Range<usize>,
+) -> Option<()> {
+    let end = parts.end;
+    let mut bytes = &record[parts];
     if bytes.is_empty() {
         return None;
     }
@@ -383,7 +407,7 @@ fn read_parts(inbox: &mut Inbox, change: i64, now: At, mut bytes: &[u8]) -> Opti
             events: &[events],
             summary: &summary,
         };
-        inbox.grow(change, now, &part);
+        inbox.grow(change, now, &part, end - rest.len() - events.len());
     }
     Some(())
 }
@@ -394,7 +418,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
     if inbox.is_empty() {
         return Ok(());
     }
-    let growing = inbox.take_growing();
+    let waiting = inbox.take_waiting();
     inbox.forget_sizes();
     (writer.has_written, writer.takes_in) = (true, true);
     let mut settling = Settling {
@@ -404,7 +428,7 @@ pub(super) fn settle(writer: &mut Writer<'_>) -> rusqlite::Result<()> {
         lseq: &mut writer.lseq,
         fresh: pick::Fresh::default(),
     };
-    settle_all(&mut settling, &growing)
+    settle_all(&mut settling, &waiting)
 }
 
 /// Bytes of a record that a batch takes at most.
@@ -416,7 +440,7 @@ pub(super) fn batch_len_max(batch: &Batch) -> usize {
 
 impl Part<'_> {
     /// Bytes of its events.
-    fn n_bytes(&self) -> usize {
+    pub(super) fn n_bytes(&self) -> usize {
         self.events.iter().map(|event| event.len()).sum()
     }
 

@@ -1,5 +1,6 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use debrief_domain::{At, Lsid, Summary};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{is_unreadable, unreadable};
-use super::events::{Kept, Press};
+use super::events::{Packed, Press};
 use super::inbox::Part;
 use super::pick::{move_picks, standing};
 use super::row::{HEARD_MILLIS, Row, new_place, row};
@@ -17,8 +18,6 @@ use super::segment::Slots;
 use super::{body, events, pick, recording};
 use crate::codec::Facts;
 
-/// As many times as there are bytes of a session, room is asked for when it grows.
-const GROWS_BY: usize = 3;
 /// Bytes of long rows from which on it is worth a thread to compress them.
 const PRESSED_BYTES: usize = if cfg!(test) { 256 } else { 256 << 10 };
 
@@ -34,70 +33,143 @@ pub(super) struct Settling<'a> {
     pub(super) fresh: pick::Fresh,
 }
 
+/// What waits to be settled. Events stay in the records that were written into the journal: they are
+/// brought together, session by session, by whoever settles them.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// Sessions in order of first mention.
+    growing: Vec<Growth>,
+    pieces: Vec<Piece>,
+    records: Vec<Vec<u8>>,
+}
+
 /// What came of one session since it was settled last.
-pub(super) struct Growth {
+struct Growth {
+    lsid: Lsid,
+    /// Whether the database has no row of it.
+    is_new: bool,
     /// The last commit.
     change: i64,
     /// When that was.
     now: At,
     n_events: u64,
-    /// The events as they are kept, in order of arrival.
-    bytes: Vec<u8>,
+    n_bytes: usize,
+    /// The first and the last of the pieces that have its events, in order of arrival.
+    first: usize,
+    last: usize,
     summary: Summary,
 }
 
-impl Growth {
-    pub(super) fn new(change: i64, now: At, part: &Part<'_>) -> Growth {
-        Growth {
+/// Events of one session that lie one behind the other.
+struct Piece {
+    record: usize,
+    begin: usize,
+    len: usize,
+    /// The session's next piece, or this one, which is its last.
+    next: usize,
+}
+
+/// Where a session is among those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GrowthIdx(usize);
+
+impl Waiting {
+    /// Takes in the first events of a session, which begin at this byte of the record that is kept next.
+    pub(super) fn begin(
+        &mut self,
+        (change, now): (i64, At),
+        part: &Part<'_>,
+        begin: usize,
+        is_new: bool,
+    ) -> GrowthIdx {
+        let piece = self.add_piece(part, begin);
+        self.growing.push(Growth {
+            lsid: part.lsid.clone(),
+            is_new,
             change,
             now,
             n_events: u64::from(part.n_events),
-            bytes: part.events.concat(),
+            n_bytes: part.n_bytes(),
+            first: piece,
+            last: piece,
             summary: part.summary.clone(),
-        }
+        });
+        GrowthIdx(self.growing.len() - 1)
     }
 
-    /// Takes in what came later.
-    pub(super) fn add(&mut self, change: i64, now: At, part: &Part<'_>) {
-        self.change = change;
-        self.now = now;
-        self.n_events += u64::from(part.n_events);
-        let n_bytes: usize = part.events.iter().map(|event| event.len()).sum();
-        if self.bytes.capacity() - self.bytes.len() < n_bytes {
-            // It will grow on, and bytes are to be moved seldom.
-            self.bytes.reserve(n_bytes.max(GROWS_BY * self.bytes.len()));
+    /// Takes in what came of it later.
+    pub(super) fn add(
+        &mut self,
+        GrowthIdx(idx): GrowthIdx,
+        (change, now): (i64, At),
+        part: &Part<'_>,
+        begin: usize,
+    ) {
+        let piece = self.add_piece(part, begin);
+        let growth = &mut self.growing[idx];
+        self.pieces[growth.last].next = piece;
+        growth.last = piece;
+        growth.change = change;
+        growth.now = now;
+        growth.n_events += u64::from(part.n_events);
+        growth.n_bytes += part.n_bytes();
+        growth.summary.merge(part.summary);
+    }
+
+    fn add_piece(&mut self, part: &Part<'_>, begin: usize) -> usize {
+        let piece = self.pieces.len();
+        self.pieces.push(Piece {
+            record: self.records.len(),
+            begin,
+            len: part.n_bytes(),
+            next: piece,
+        });
+        piece
+    }
+
+    /// Keeps a record until its events are settled.
+    pub(super) fn keep(&mut self, record: Vec<u8>) {
+        self.records.push(record);
+    }
+
+    /// The events of a session as they are kept.
+    fn events_of(&self, growth: &Growth) -> Vec<u8> {
+        let mut events = Vec::with_capacity(growth.n_bytes);
+        let mut next = growth.first;
+        loop {
+            let piece = &self.pieces[next];
+            let record = &self.records[piece.record];
+            events.extend_from_slice(&record[piece.begin..piece.begin + piece.len]);
+            if piece.next == next {
+                return events;
+            }
+            next = piece.next;
         }
-        for event in part.events {
-            self.bytes.extend_from_slice(event);
-        }
-        self.summary.merge(part.summary);
     }
 }
 
 /// Puts what came of sessions into them, in this order. Where it is much it is compressed first: there
 /// are far fewer pages to write then. A thread beside does that from the last one on, and whoever
 /// settles does it for those that it has not come to: neither waits for the other before the end.
-pub(super) fn settle_all(
-    settling: &mut Settling<'_>,
-    growing: &[(Lsid, Growth)],
-) -> rusqlite::Result<()> {
-    let lens = growing.iter().map(|(_, growth)| growth.bytes.len());
+pub(super) fn settle_all(settling: &mut Settling<'_>, waiting: &Waiting) -> rusqlite::Result<()> {
+    let growing = &waiting.growing;
+    let lens = growing.iter().map(|growth| growth.n_bytes);
     let n_bytes: usize = lens.filter(|len| events::PRESSED_BYTES_MIN <= *len).sum();
     if n_bytes < PRESSED_BYTES {
         return settle_each(settling, growing, |growth, _| {
-            Kept::new(&growth.bytes, None)
+            Packed::plain(waiting.events_of(growth))
         });
     }
-    let pressed: Vec<OnceLock<Option<Vec<u8>>>> = growing.iter().map(|_| OnceLock::new()).collect();
+    let packed: Vec<OnceLock<Packed>> = growing.iter().map(|_| OnceLock::new()).collect();
     let n_settled = AtomicUsize::new(0);
     let press_late = || {
         let mut press = Press::new();
-        for (idx, (_, growth)) in growing.iter().enumerate().rev() {
+        for (idx, growth) in growing.iter().enumerate().rev() {
             if idx <= n_settled.load(Ordering::Relaxed) {
                 return;
             }
             // Whoever settles may have been faster by now.
-            let _ = pressed[idx].set(press.press(&growth.bytes));
+            let _ = packed[idx].set(press.press(waiting.events_of(growth)));
         }
     };
     thread::scope(|scope| {
@@ -107,21 +179,20 @@ pub(super) fn settle_all(
         let mut press = Press::new();
         let settled = settle_each(settling, growing, |growth, idx| {
             n_settled.store(idx, Ordering::Relaxed);
-            let pressed = pressed[idx].get_or_init(|| press.press(&growth.bytes));
-            Kept::new(&growth.bytes, pressed.as_deref())
+            packed[idx].get_or_init(|| press.press(waiting.events_of(growth)))
         });
         n_settled.store(growing.len(), Ordering::Relaxed);
         settled
     })
 }
 
-fn settle_each<'a>(
+fn settle_each<P: Borrow<Packed>>(
     settling: &mut Settling<'_>,
-    growing: &'a [(Lsid, Growth)],
-    mut keep: impl FnMut(&'a Growth, usize) -> Kept<'a>,
+    growing: &[Growth],
+    mut pack: impl FnMut(&Growth, usize) -> P,
 ) -> rusqlite::Result<()> {
-    for (idx, (lsid, growth)) in growing.iter().enumerate() {
-        settle_one(settling, lsid, growth, keep(growth, idx))?;
+    for (idx, growth) in growing.iter().enumerate() {
+        settle_one(settling, growth, pack(growth, idx).borrow())?;
     }
     settling.fresh.put(settling.db)
 }
@@ -129,11 +200,15 @@ fn settle_each<'a>(
 /// Puts what came of a session into it.
 fn settle_one(
     settling: &mut Settling<'_>,
-    lsid: &Lsid,
     growth: &Growth,
-    kept: Kept<'_>,
+    packed: &Packed,
 ) -> rusqlite::Result<()> {
-    let known = row(settling.db, lsid).and_then(|row| {
+    let lsid = &growth.lsid;
+    let row = match growth.is_new {
+        true => Ok(None),
+        false => row(settling.db, lsid),
+    };
+    let known = row.and_then(|row| {
         let before = match &row {
             Some(row) => row.facts.summary().map_err(unreadable)?,
             None => Summary::default(),
@@ -145,11 +220,11 @@ fn settle_one(
         Err(error) if is_unreadable(&error) => {
             // The other sessions must not wait for one that is damaged, which `verify` names.
             tracing::error!(%error, session.id = %lsid, "session {lsid} cannot be brought up to date");
-            return keep_events(settling, lsid, growth, kept);
+            return keep_events(settling, growth, packed);
         }
         Err(error) => return Err(error),
     };
-    let n_bytes = growth.bytes.len() as u64;
+    let n_bytes = growth.n_bytes as u64;
     let mut summary = before.clone();
     summary.merge(&growth.summary);
     let grown = Grown {
@@ -162,27 +237,22 @@ fn settle_one(
         change: growth.change,
         row,
     };
-    keep(settling, &grown, kept)
+    keep(settling, &grown, packed)
 }
 
 /// Keeps nothing but the events of a session whose state cannot be read.
-fn keep_events(
-    settling: &Settling<'_>,
-    lsid: &Lsid,
-    growth: &Growth,
-    kept: Kept<'_>,
-) -> rusqlite::Result<()> {
+fn keep_events(settling: &Settling<'_>, growth: &Growth, packed: &Packed) -> rusqlite::Result<()> {
     let db = settling.db;
     let known: Option<(i64, Option<i64>, i64)> = db
         .prepare_cached("SELECT place, last_event, state FROM session WHERE lsid = ?1")?
-        .query_row([lsid.as_str()], |row| {
+        .query_row([growth.lsid.as_str()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
     let Some((place, before, state)) = known else {
         return Ok(());
     };
-    let last_event = events::add(db, place, kept, before)?;
+    let last_event = events::add(db, place, packed, before)?;
     db.prepare_cached(
         "UPDATE session SET last_event = ?2, change = ?3, n_events = n_events + ?4 \
          WHERE place = ?1",
@@ -214,7 +284,7 @@ struct Grown<'a> {
 }
 
 /// Writes the events, the row and the index entries.
-fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusqlite::Result<()> {
+fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, packed: &Packed) -> rusqlite::Result<()> {
     let db = settling.db;
     let start = grown.summary.start().unwrap_or(grown.now).secs();
     let ended = grown.summary.ended.map(At::secs);
@@ -250,7 +320,7 @@ fn keep(settling: &mut Settling<'_>, grown: &Grown<'_>, kept: Kept<'_>) -> rusql
         )?;
     }
     let before = grown.row.as_ref().and_then(|row| row.last_event);
-    let last_event = events::add(db, place, kept, before)?;
+    let last_event = events::add(db, place, packed, before)?;
     if let Some(row) = &grown.row {
         update(db, row, grown, (start, ended), &facts, last_event)?;
     } else {

@@ -391,7 +391,7 @@ impl WriterThread {
         let job = Job {
             change,
             era,
-            growing: known.inbox.hand_over(era),
+            waiting: known.inbox.hand_over(era),
             ids: known.ids.take_out(),
             names: std::mem::take(&mut known.names),
             lseq: counters.lseq,

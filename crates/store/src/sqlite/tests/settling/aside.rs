@@ -444,7 +444,8 @@ async fn events_are_known_by_the_digests_of_older_formats() {
     sqlite.last_change().await.unwrap();
     let old = Batch::from(vec![chat("1", "a")]);
     let (lsid, session) = &old.sessions().first().unwrap();
-    let old = old.old_digest(lsid, &session.events[0]);
+    let event = old.events_of(session).next().unwrap();
+    let old = old.old_digest(lsid, event);
     let old = old.to_be_bytes();
     // As if an older Debrief had written it; another process, as far as this one can see.
     let key = "CAST(substr(ids, 1, 12) AS BLOB)";
