@@ -48,10 +48,13 @@ pub(crate) struct Encoded {
 
 /// Bytes of an event as it is sent, for a guess at how many there are.
 const EVENT_BYTES_LIKELY: usize = 256;
+/// Bytes of events for which there is room at first: most batches have fewer.
+const BYTES_FIRST_MAX: usize = 64 << 10;
 
 impl Batch {
     /// Expects events that have so many bytes as they are sent: as they are kept they have fewer.
     pub fn of_bytes(n_bytes: usize) -> Batch {
+        let n_bytes = n_bytes.min(BYTES_FIRST_MAX);
         Batch {
             sessions: IndexMap::default(),
             events: Vec::with_capacity(n_bytes / EVENT_BYTES_LIKELY),

@@ -187,23 +187,21 @@ impl Press {
         Press(zstd::bulk::Compressor::new(PRESS_LEVEL).ok())
     }
 
-    /// The events compressed, or as they are when they are as well off so.
-    pub(super) fn press(&mut self, events: Vec<u8>) -> Packed {
-        match self.shorter(&events) {
-            Some(bytes) => Packed {
-                form: FORM_ZSTD,
-                bytes,
-            },
-            None => Packed::plain(events),
-        }
-    }
-
-    fn shorter(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if !(PRESSED_BYTES_MIN..=PRESSED_BYTES_MAX).contains(&bytes.len()) {
+    /// The events compressed; none when they are as well off as they are. They are asked for only where
+    /// so many bytes are compressed at all.
+    pub(super) fn press(
+        &mut self,
+        n_bytes: usize,
+        events: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Packed> {
+        if !(PRESSED_BYTES_MIN..=PRESSED_BYTES_MAX).contains(&n_bytes) {
             return None;
         }
-        let pressed = self.0.as_mut()?.compress(bytes).ok()?;
-        (pressed.len() < bytes.len()).then_some(pressed)
+        let bytes = self.0.as_mut()?.compress(&events()).ok()?;
+        (bytes.len() < n_bytes).then_some(Packed {
+            form: FORM_ZSTD,
+            bytes,
+        })
     }
 }
 
@@ -232,6 +230,7 @@ fn decompress(bytes: &[u8], len_max: usize) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Events as a row has them.
+#[derive(Clone)]
 pub(super) struct Packed {
     form: i64,
     bytes: Vec<u8>,
@@ -243,11 +242,6 @@ impl Packed {
             form: FORM_PLAIN,
             bytes: events,
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_pressed(&self) -> bool {
-        self.form == FORM_ZSTD
     }
 }
 

@@ -18,7 +18,7 @@ use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
 use super::pick;
 use super::row::row;
-use super::settle::{GrowthIdx, Settling, Waiting, settle_all};
+use super::settle::{GrowthIdx, Kept, Settling, Waiting, settle_all};
 use super::writer::{Known, Writer};
 use crate::{Batch, StoreError, codec};
 
@@ -77,7 +77,7 @@ pub(super) struct SessionIdx(usize);
 /// What decides whether a session takes more events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
-    /// Whether the database has no row of it, and nothing waits that makes one.
+    /// Whether the database has no row of it, and nothing waits or is being settled that makes one.
     is_new: bool,
     pub(super) is_imported: bool,
     pub(super) n_events: u64,
@@ -89,7 +89,7 @@ pub(super) struct Part<'a> {
     pub(super) session: SessionIdx,
     pub(super) lsid: &'a Lsid,
     pub(super) n_events: u32,
-    /// As they are kept, each or several in a piece.
+    /// As they are kept, each by itself or several at once.
     pub(super) events: &'a [&'a [u8]],
     pub(super) summary: &'a Summary,
 }
@@ -182,7 +182,7 @@ impl Inbox {
 
     fn keep_record(&mut self) {
         let record = std::mem::take(&mut self.record);
-        self.waiting.keep(record);
+        self.waiting.keep_record(record);
     }
 
     /// A session, and its size.
@@ -272,9 +272,11 @@ impl Inbox {
         let n_bytes = part.n_bytes();
         self.n_bytes += n_bytes;
         let remembered = &mut self.sessions[part.session.0];
-        let mut is_new = false;
+        let mut kept = Kept::Perhaps;
         if let Some(size) = &mut remembered.size {
-            is_new = std::mem::take(&mut size.is_new);
+            if std::mem::take(&mut size.is_new) {
+                kept = Kept::No;
+            }
             size.n_events += u64::from(part.n_events);
             size.n_bytes += n_bytes as u64;
         }
@@ -284,7 +286,7 @@ impl Inbox {
         {
             return self.waiting.add(idx, commit, part, begin);
         }
-        let idx = self.waiting.begin(commit, part, begin, is_new);
+        let idx = self.waiting.add_session(commit, part, begin, kept);
         remembered.growing = Some((self.n_given, idx));
     }
 }
@@ -333,7 +335,7 @@ fn read_table(db: &Connection, inbox: &mut Inbox) -> rusqlite::Result<()> {
         let parts = row.get_ref(2)?.as_blob()?;
         read_parts(inbox, row.get(0)?, now, parts, 0..parts.len())
             .ok_or_else(|| corrupt_text("bytes"))?;
-        inbox.waiting.keep(parts.to_vec());
+        inbox.waiting.keep_record(parts.to_vec());
     }
     if !inbox.is_empty() {
         db.execute("DELETE FROM inbox", [])?;
@@ -366,7 +368,7 @@ fn read_record(inbox: &mut Inbox, ids: &mut Ids, record: &Record<'_>) -> Option<
         ids.add(ids_of_it.as_chunks().0.iter().map(|id| Id::read(*id)));
         change += 1;
     }
-    inbox.waiting.keep(record.bytes.to_vec());
+    inbox.waiting.keep_record(record.bytes.to_vec());
     Some(())
 }
 

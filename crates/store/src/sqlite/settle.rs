@@ -1,6 +1,6 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
-use std::borrow::Borrow;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,8 +46,7 @@ pub(super) struct Waiting {
 /// What came of one session since it was settled last.
 struct Growth {
     lsid: Lsid,
-    /// Whether the database has no row of it.
-    is_new: bool,
+    kept: Kept,
     /// The last commit.
     change: i64,
     /// When that was.
@@ -58,6 +57,13 @@ struct Growth {
     first: usize,
     last: usize,
     summary: Summary,
+}
+
+/// Whether the database has a row of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    No,
+    Perhaps,
 }
 
 /// Events of one session that lie one behind the other.
@@ -75,17 +81,17 @@ pub(super) struct GrowthIdx(usize);
 
 impl Waiting {
     /// Takes in the first events of a session, which begin at this byte of the record that is kept next.
-    pub(super) fn begin(
+    pub(super) fn add_session(
         &mut self,
         (change, now): (i64, At),
         part: &Part<'_>,
         begin: usize,
-        is_new: bool,
+        kept: Kept,
     ) -> GrowthIdx {
         let piece = self.add_piece(part, begin);
         self.growing.push(Growth {
             lsid: part.lsid.clone(),
-            is_new,
+            kept,
             change,
             now,
             n_events: u64::from(part.n_events),
@@ -128,8 +134,10 @@ impl Waiting {
     }
 
     /// Keeps a record until its events are settled.
-    pub(super) fn keep(&mut self, record: Vec<u8>) {
-        self.records.push(record);
+    pub(super) fn keep_record(&mut self, record: Vec<u8>) {
+        if !record.is_empty() {
+            self.records.push(record);
+        }
     }
 
     /// The events of a session as they are kept.
@@ -156,11 +164,9 @@ pub(super) fn settle_all(settling: &mut Settling<'_>, waiting: &Waiting) -> rusq
     let lens = growing.iter().map(|growth| growth.n_bytes);
     let n_bytes: usize = lens.filter(|len| events::PRESSED_BYTES_MIN <= *len).sum();
     if n_bytes < PRESSED_BYTES {
-        return settle_each(settling, growing, |growth, _| {
-            Packed::plain(waiting.events_of(growth))
-        });
+        return settle_each(settling, waiting, |_, _| None);
     }
-    let packed: Vec<OnceLock<Packed>> = growing.iter().map(|_| OnceLock::new()).collect();
+    let pressed: Vec<OnceLock<Option<Packed>>> = growing.iter().map(|_| OnceLock::new()).collect();
     let n_settled = AtomicUsize::new(0);
     let press_late = || {
         let mut press = Press::new();
@@ -169,7 +175,7 @@ pub(super) fn settle_all(settling: &mut Settling<'_>, waiting: &Waiting) -> rusq
                 return;
             }
             // Whoever settles may have been faster by now.
-            let _ = packed[idx].set(press.press(waiting.events_of(growth)));
+            let _ = pressed[idx].set(press.press(growth.n_bytes, || waiting.events_of(growth)));
         }
     };
     thread::scope(|scope| {
@@ -177,22 +183,28 @@ pub(super) fn settle_all(settling: &mut Settling<'_>, waiting: &Waiting) -> rusq
         // Without a thread there is more to do here.
         let _ = thread.spawn_scoped(scope, press_late);
         let mut press = Press::new();
-        let settled = settle_each(settling, growing, |growth, idx| {
+        let settled = settle_each(settling, waiting, |growth, idx| {
             n_settled.store(idx, Ordering::Relaxed);
-            packed[idx].get_or_init(|| press.press(waiting.events_of(growth)))
+            let events = || waiting.events_of(growth);
+            let pressed = pressed[idx].get_or_init(|| press.press(growth.n_bytes, events));
+            pressed.as_ref()
         });
         n_settled.store(growing.len(), Ordering::Relaxed);
         settled
     })
 }
 
-fn settle_each<P: Borrow<Packed>>(
+fn settle_each<'a>(
     settling: &mut Settling<'_>,
-    growing: &[Growth],
-    mut pack: impl FnMut(&Growth, usize) -> P,
+    waiting: &'a Waiting,
+    mut pressed: impl FnMut(&'a Growth, usize) -> Option<&'a Packed>,
 ) -> rusqlite::Result<()> {
-    for (idx, growth) in growing.iter().enumerate() {
-        settle_one(settling, growth, pack(growth, idx).borrow())?;
+    for (idx, growth) in waiting.growing.iter().enumerate() {
+        let packed = match pressed(growth, idx) {
+            Some(pressed) => Cow::Borrowed(pressed),
+            None => Cow::Owned(Packed::plain(waiting.events_of(growth))),
+        };
+        settle_one(settling, growth, &packed)?;
     }
     settling.fresh.put(settling.db)
 }
@@ -204,9 +216,9 @@ fn settle_one(
     packed: &Packed,
 ) -> rusqlite::Result<()> {
     let lsid = &growth.lsid;
-    let row = match growth.is_new {
-        true => Ok(None),
-        false => row(settling.db, lsid),
+    let row = match growth.kept {
+        Kept::No => Ok(None),
+        Kept::Perhaps => row(settling.db, lsid),
     };
     let known = row.and_then(|row| {
         let before = match &row {

@@ -118,6 +118,95 @@ async fn what_was_acknowledged_and_not_settled_survives_a_power_cut() {
     }
 }
 
+/// An event with so much in it.
+fn telling(id: &str, lsid: &str, n_chars: usize) -> Event {
+    let mut event = chat(id, lsid);
+    event.filename = Some(id.repeat(n_chars));
+    event
+}
+
+fn add<'a>(sqlite: &'a Sqlite, events: &[&Event]) -> Answer<'a, Append> {
+    let events: Vec<Event> = events.iter().copied().cloned().collect();
+    sqlite.append(SENDER, events.into(), at(0))
+}
+
+/// The archive has these events, by session.
+async fn assert_has(sqlite: &Sqlite, expected: &[(&str, Vec<Event>)]) {
+    let examined = sqlite.examine(i64::MIN, 10).await.unwrap();
+    assert_eq!(examined.len(), expected.len());
+    for (session, (lsid, events)) in examined.iter().zip(expected) {
+        assert_eq!(session.faults, Vec::<String>::new());
+        assert_eq!((session.lsid.as_str(), &session.events), (*lsid, events));
+    }
+}
+
+#[tokio::test]
+async fn several_batches_of_one_record_are_read_back_whole() {
+    let [a1, a2, a3, a4] =
+        [("1", 3), ("2", 50), ("3", 1), ("4", 9)].map(|(id, n)| telling(id, "a", n));
+    let [b1, b2, c1] = [("5", "b"), ("6", "b"), ("7", "c")].map(|(id, lsid)| telling(id, lsid, 20));
+    for _ in 0..100 {
+        let directory = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::open(directory.path()).unwrap();
+        sqlite.last_change().await.unwrap();
+        add(&sqlite, &[&a1]).await.unwrap();
+        let (open, gate) = gate(&sqlite);
+        let (_, first, second, ()) = tokio::join!(
+            gate,
+            add(&sqlite, &[&a2, &b1, &a3]),
+            add(&sqlite, &[&c1, &b2, &a4]),
+            async { open.send(()).unwrap() }
+        );
+        first.unwrap();
+        second.unwrap();
+        let Some(copy) = after_power_cut(directory.path()) else {
+            continue;
+        };
+        let sqlite = Sqlite::open(copy.path()).unwrap();
+        let a = vec![a1, a2, a3, a4];
+        return assert_has(&sqlite, &[("a", a), ("b", vec![b1, b2]), ("c", vec![c1])]).await;
+    }
+    panic!("it is always settled before anybody looks");
+}
+
+#[tokio::test]
+async fn records_that_are_written_and_the_one_that_is_not_are_settled_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let [a1, a2, a3] = [("1", 3), ("2", 7), ("3", 5)].map(|(id, n)| telling(id, "a", n));
+    let [b1, b2] = [("4", 2), ("5", 8)].map(|(id, n)| telling(id, "b", n));
+    add(&sqlite, &[&a1]).await.unwrap();
+    let (open, gate) = gate(&sqlite);
+    let (_, first, noted, second, ()) = tokio::join!(
+        gate,
+        add(&sqlite, &[&b1, &a2]),
+        sqlite.put_note("source".into(), "name".into(), Some(vec![1])),
+        add(&sqlite, &[&a3, &b2]),
+        async { open.send(()).unwrap() }
+    );
+    first.unwrap();
+    second.unwrap();
+    noted.unwrap();
+    assert_has(&sqlite, &[("a", vec![a1, a2, a3]), ("b", vec![b1, b2])]).await;
+}
+
+#[tokio::test]
+async fn a_session_that_another_process_made_after_it_was_refused_here_grows_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let a1 = telling("1", "a", 1);
+    let [b2, b3] = ["2", "3"].map(|id| telling(id, "b", 1));
+    add(&sqlite, &[&a1]).await.unwrap();
+    // From here on it is known that there is no session `b`.
+    let refused = add(&sqlite, &[&telling("1", "b", 2)]).await.unwrap();
+    assert!(matches!(refused, Append::Conflicts(_)));
+    let other = Sqlite::open(directory.path()).unwrap();
+    add(&other, &[&b2]).await.unwrap();
+    other.last_change().await.unwrap();
+    add(&sqlite, &[&b3]).await.unwrap();
+    assert_has(&sqlite, &[("a", vec![a1]), ("b", vec![b2, b3])]).await;
+}
+
 /// Nothing can be read or written: an error says that something is damaged.
 async fn assert_damaged(directory: &Path, what: &str) {
     let store = Store::open(directory).unwrap();

@@ -230,11 +230,11 @@ fn rows_are_compressed_from_a_length_up_to_another() {
         (PRESSED_BYTES_MAX, true),
         (PRESSED_BYTES_MAX + 1, false),
     ] {
-        let packed = press.press(vec![0; len]);
-        assert_eq!(packed.is_pressed(), is_pressed, "{len}");
+        let packed = press.press(len, || vec![0; len]);
+        assert_eq!(packed.is_some(), is_pressed, "{len}");
     }
-    let packed = press.press(noise(PRESSED_BYTES_MIN).into_bytes());
-    assert!(!packed.is_pressed());
+    let packed = press.press(PRESSED_BYTES_MIN, || noise(PRESSED_BYTES_MIN).into_bytes());
+    assert!(packed.is_none());
 }
 
 #[tokio::test]
