@@ -93,6 +93,10 @@ impl Batch {
         self.events.len()
     }
 
+    pub(crate) fn events(&self) -> &[Encoded] {
+        &self.events
+    }
+
     /// The events of a session, in order of arrival.
     pub(crate) fn events_of(&self, addition: &Addition) -> impl Iterator<Item = &Encoded> {
         std::iter::successors(self.events.get(addition.first), |event| {
@@ -146,6 +150,26 @@ impl Encoded {
             id_hash,
             digest: content.finalize(),
             bytes: begin..bytes.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_room_for_what_is_expected_up_to_a_limit() {
+        for (n_bytes, n_reserved) in [
+            (0, 0),
+            (BYTES_FIRST_MAX, BYTES_FIRST_MAX),
+            (BYTES_FIRST_MAX + 1, BYTES_FIRST_MAX),
+            (usize::MAX, BYTES_FIRST_MAX),
+        ] {
+            let batch = Batch::of_bytes(n_bytes);
+            assert_eq!(batch.bytes.capacity(), n_reserved);
+            let n_events = batch.events.capacity();
+            assert_eq!(n_events, n_reserved / EVENT_BYTES_LIKELY);
         }
     }
 }

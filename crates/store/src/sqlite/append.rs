@@ -20,10 +20,7 @@ pub(super) fn append(
     writer.n_beside_tokens += 1;
     let mark = writer.known.ids.mark();
     let mut appending = Appending::new(account, batch);
-    let events = batch
-        .sessions()
-        .values()
-        .flat_map(|addition| batch.events_of(addition));
+    let events = batch.events().iter();
     (writer.known.ids).look_ahead(events.map(|event| appending.name(event)));
     let mut grown = Vec::with_capacity(batch.sessions().len());
     for (lsid, addition) in batch.sessions() {

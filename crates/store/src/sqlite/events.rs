@@ -230,7 +230,6 @@ fn decompress(bytes: &[u8], len_max: usize) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Events as a row has them.
-#[derive(Clone)]
 pub(super) struct Packed {
     form: i64,
     bytes: Vec<u8>,

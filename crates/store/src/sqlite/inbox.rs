@@ -77,8 +77,7 @@ pub(super) struct SessionIdx(usize);
 /// What decides whether a session takes more events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
-    /// Whether the database has no row of it, and nothing waits or is being settled that makes one.
-    is_new: bool,
+    kept: Kept,
     pub(super) is_imported: bool,
     pub(super) n_events: u64,
     pub(super) n_bytes: u64,
@@ -198,13 +197,13 @@ impl Inbox {
         }
         let size = match row(db, lsid).map_err(refused_or_corrupt)? {
             Some(row) => Size {
-                is_new: false,
+                kept: Kept::Perhaps,
                 is_imported: row.is_imported,
                 n_events: row.n_events,
                 n_bytes: row.facts.n_bytes,
             },
             None => Size {
-                is_new: true,
+                kept: Kept::No,
                 ..Size::default()
             },
         };
@@ -274,9 +273,7 @@ impl Inbox {
         let remembered = &mut self.sessions[part.session.0];
         let mut kept = Kept::Perhaps;
         if let Some(size) = &mut remembered.size {
-            if std::mem::take(&mut size.is_new) {
-                kept = Kept::No;
-            }
+            kept = std::mem::take(&mut size.kept);
             size.n_events += u64::from(part.n_events);
             size.n_bytes += n_bytes as u64;
         }

@@ -1,6 +1,5 @@
 //! Events on their way out of the inbox: into the rows and index entries of their sessions.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,9 +59,11 @@ struct Growth {
 }
 
 /// Whether the database has a row of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Kept {
+    /// Nor does anything wait, or is being settled, that makes one.
     No,
+    #[default]
     Perhaps,
 }
 
@@ -200,11 +201,15 @@ fn settle_each<'a>(
     mut pressed: impl FnMut(&'a Growth, usize) -> Option<&'a Packed>,
 ) -> rusqlite::Result<()> {
     for (idx, growth) in waiting.growing.iter().enumerate() {
+        let plain;
         let packed = match pressed(growth, idx) {
-            Some(pressed) => Cow::Borrowed(pressed),
-            None => Cow::Owned(Packed::plain(waiting.events_of(growth))),
+            Some(pressed) => pressed,
+            None => {
+                plain = Packed::plain(waiting.events_of(growth));
+                &plain
+            }
         };
-        settle_one(settling, growth, &packed)?;
+        settle_one(settling, growth, packed)?;
     }
     settling.fresh.put(settling.db)
 }
