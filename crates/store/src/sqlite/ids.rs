@@ -41,6 +41,8 @@ pub(super) struct Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Key(u128);
 
+/// Bits of a key.
+const KEY_BITS: u32 = u128::BITS - BELOW_KEY_BITS;
 /// Bits of an id that are no key: a digest and, above it, what formats before the ninth had of the key
 /// and nobody looks at any more.
 const BELOW_KEY_BITS: u32 = 48;

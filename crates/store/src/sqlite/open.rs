@@ -24,9 +24,14 @@ const FORMATS: &[&str] = &[
     include_str!("format9.sql"),
 ];
 
-/// Pages in SQLite's log from which on a commit writes them back: 16 MiB, for pages that many commits
-/// write are then written back once.
-pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 4_096 };
+/// Pages in SQLite's log from which on a commit writes them back: 64 MiB, for pages that many commits
+/// write are then written back once, and what is settled waits for the disk more seldom.
+pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 16 << 10 };
+
+/// Pages that a transaction may have changed before SQLite writes some of them ahead of its commit, 48 MiB:
+/// more than settling changes. One that it writes early is written twice when it is changed again, and all that
+/// was written behind it is read once more.
+const SPILL_PAGES: u32 = 12 << 10;
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "archive.sqlite";
@@ -42,7 +47,10 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
         source: Some(Box::new(source)),
     })?;
     // Small pages, for a commit writes whole ones. A file keeps the size it was made with.
-    let prepared = prepare(&db, "page_size = 4096; PRAGMA cache_size = -16384")
+    let pragmas = format!(
+        "page_size = 4096; PRAGMA cache_size = -16384; PRAGMA cache_spill = {SPILL_PAGES}"
+    );
+    let prepared = prepare(&db, &pragmas)
         .and_then(|()| migrate(&mut db))
         .and_then(|done| sync_log(directory).map(|()| done));
     match prepared {
@@ -92,7 +100,7 @@ fn prepare(db: &Connection, pragmas: &str) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY")?;
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}; \
-         PRAGMA journal_size_limit = 67108864"
+         PRAGMA journal_size_limit = 134217728"
     ))
 }
 

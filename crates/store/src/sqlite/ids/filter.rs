@@ -1,24 +1,25 @@
 //! Which ids may be in runs: what is not here is not in those it has seen, and need not be looked
 //! for there.
 //!
-//! A Bloom filter in memory; an id has its bits in one word of it. Ids are never forgotten, so none is
-//! ever taken out.
+//! A Bloom filter in memory; an id has its bits in one line of it, one in each word of the line. Ids are
+//! never forgotten, so none is ever taken out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Key;
+use super::{KEY_BITS, Key};
 
 /// Bytes of the whole filter. It grows as ids come; beyond this it is right more and more seldom
 /// that something may be there, and what it says is not there is still not there.
 const FILTER_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
 /// Ids for which a layer has room before the next one, which is twice as large, is begun.
 const FIRST_LAYER_IDS: usize = if cfg!(test) { 32 << 10 } else { 256 << 10 };
-/// Ids per word: 32 bits each, of which [`WORD_BITS`] are set. To look for one that only seems to be
-/// there costs as much as a hundred words.
-const WORD_IDS: usize = 2;
-/// Bits that an id sets in its word: of those not there, about one in two thousand seems to be.
-const WORD_BITS: usize = 5;
+/// Words of a line, which is what the processor brings from memory at once.
+const LINE_WORDS: usize = 8;
+const LINE_BYTES: usize = LINE_WORDS * size_of::<u64>();
+/// Ids per line. Of those not there about one in fifty thousand seems to be: to look for such a one costs as
+/// much as some thousand lines.
+const LINE_IDS: usize = 16;
 
 /// Ids that may be in runs. A copy sees what is added to the layers that it has; one that does not see
 /// it yet says no more than it knew.
@@ -29,25 +30,28 @@ pub(super) struct Filter {
 
 #[derive(Clone)]
 struct Layer {
-    words: Arc<[AtomicU64]>,
+    lines: Arc<[Line]>,
     n_ids: usize,
 }
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Line([AtomicU64; LINE_WORDS]);
+const _: () = assert!(size_of::<Line>() == LINE_BYTES);
 
 impl Filter {
     /// False only when no such id was added.
     pub(super) fn may_have(&self, key: Key) -> bool {
-        let (place, bits) = spread(key);
-        self.layers.iter().any(|layer| layer.has(place, bits))
+        self.layers.iter().any(|layer| layer.line(key).has(key))
     }
 
-    /// Brings what will be asked for into the processor's caches, all at once: each word is somewhere else in
+    /// Brings what will be asked for into the processor's caches, all at once: each line is somewhere else in
     /// memory, and one after the other they are waited for.
     pub(super) fn look_ahead(&self, keys: impl Iterator<Item = Key>) {
         let mut seen = 0;
         for key in keys {
-            let (place, _) = spread(key);
             for layer in &self.layers {
-                seen |= layer.word(place).load(Ordering::Relaxed);
+                seen |= layer.line(key).0[0].load(Ordering::Relaxed);
             }
         }
         std::hint::black_box(seen);
@@ -55,69 +59,76 @@ impl Filter {
 
     /// Notes an id that is in a run.
     pub(super) fn add(&mut self, key: Key) {
-        let (place, bits) = spread(key);
         match self.layers.last() {
-            None => self.begin_layer(FIRST_LAYER_IDS / WORD_IDS),
-            Some(last) if last.n_ids < WORD_IDS * last.words.len() => {}
-            Some(last) => self.begin_layer(2 * last.words.len()),
+            None => self.begin_layer(FIRST_LAYER_IDS / LINE_IDS),
+            Some(last) if last.n_ids < LINE_IDS * last.lines.len() => {}
+            Some(last) => self.begin_layer(2 * last.lines.len()),
         }
         if let Some(layer) = self.layers.last_mut() {
             layer.n_ids += 1;
-            // One thread adds, and a word is right whenever it is seen.
-            layer.word(place).fetch_or(bits, Ordering::Relaxed);
+            layer.line(key).add(key);
         }
     }
-}
 
-impl Filter {
     /// Makes room for so many ids in one layer, when there is none yet: of layers, each is wrong at
     /// times.
     pub(super) fn expect(&mut self, n_ids: usize) {
         if self.layers.is_empty() && FIRST_LAYER_IDS < n_ids {
-            self.begin_layer(n_ids.div_ceil(WORD_IDS).min(FILTER_BYTES_MAX / 8));
+            self.begin_layer(n_ids.div_ceil(LINE_IDS).min(FILTER_BYTES_MAX / LINE_BYTES));
         }
     }
 
     /// Makes room, unless it would be too much.
-    fn begin_layer(&mut self, n_words: usize) {
-        if self.n_bytes() + 8 * n_words <= FILTER_BYTES_MAX {
+    fn begin_layer(&mut self, n_lines: usize) {
+        if self.n_bytes() + LINE_BYTES * n_lines <= FILTER_BYTES_MAX {
             self.layers.push(Layer {
-                words: (0..n_words).map(|_| AtomicU64::new(0)).collect(),
+                lines: (0..n_lines).map(|_| Line::default()).collect(),
                 n_ids: 0,
             });
         }
     }
 
     fn n_bytes(&self) -> usize {
-        self.layers.iter().map(|layer| 8 * layer.words.len()).sum()
+        let n_lines = self.layers.iter().map(|layer| layer.lines.len());
+        LINE_BYTES * n_lines.sum::<usize>()
     }
 }
 
 impl Layer {
-    fn has(&self, place: u64, bits: u64) -> bool {
-        self.word(place).load(Ordering::Relaxed) & bits == bits
-    }
-
-    fn word(&self, place: u64) -> &AtomicU64 {
+    /// Where an id has its bits. A key needs no hashing: its high bits say which line, those below them
+    /// which bits.
+    fn line(&self, key: Key) -> &Line {
         // The same share of the layer: faster than a remainder.
-        let idx = (u128::from(place) * self.words.len() as u128) >> PLACE_BITS;
-        &self.words[idx as usize]
+        let share = key.0 >> (KEY_BITS - PLACE_BITS);
+        &self.lines[((share * self.lines.len() as u128) >> PLACE_BITS) as usize]
     }
 }
 
-/// Bits of a key that say where it has its word.
-const PLACE_BITS: u32 = 48;
-
-/// Where in a layer an id has its word, and which bits of the word are its own. A key needs no
-/// hashing: the low bits say one, those above them the other.
-fn spread(key: Key) -> (u64, u64) {
-    let mut choice = key.0 as u32;
-    let mut bits = 0;
-    for _ in 0..WORD_BITS {
-        bits |= 1 << (choice % u64::BITS);
-        choice /= u64::BITS;
+impl Line {
+    fn has(&self, key: Key) -> bool {
+        let mut words = self.0.iter().zip(bits(key));
+        words.all(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
-    ((key.0 >> u32::BITS) as u64, bits)
+
+    fn add(&self, key: Key) {
+        for (word, bit) in self.0.iter().zip(bits(key)) {
+            // A word is right whenever it is seen.
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bits of a key that say where it has its line.
+const PLACE_BITS: u32 = 32;
+/// Bits that say which bit of a word is its own.
+const CHOICE_BITS: u32 = u64::BITS.ilog2();
+const _: () = assert!(CHOICE_BITS as usize * LINE_WORDS <= (KEY_BITS - PLACE_BITS) as usize);
+
+/// The bit of an id in each word.
+fn bits(key: Key) -> impl Iterator<Item = u64> {
+    let choices = key.0 as u64;
+    (0..LINE_WORDS as u32)
+        .map(move |idx| 1 << (choices >> (CHOICE_BITS * idx) & (u64::BITS as u64 - 1)))
 }
 
 #[cfg(test)]
@@ -140,7 +151,7 @@ mod tests {
         assert_eq!(filter.layers.len(), 2);
         assert!((0..n_ids).all(|n| filter.may_have(key(n))));
         let n_wrong = n_seeming(&filter, n_ids..2 * n_ids);
-        assert!(n_wrong < n_ids / 100, "{n_wrong} of {n_ids}");
+        assert!(n_wrong < n_ids / 10_000, "{n_wrong} of {n_ids}");
     }
 
     #[test]
@@ -151,8 +162,9 @@ mod tests {
             filter
         };
         assert_eq!(expecting(FIRST_LAYER_IDS).n_bytes(), 0);
-        let n_room = FILTER_BYTES_MAX / 8 * WORD_IDS;
-        assert_eq!(expecting(n_room - WORD_IDS).n_bytes(), FILTER_BYTES_MAX - 8);
+        let n_room = FILTER_BYTES_MAX / LINE_BYTES * LINE_IDS;
+        let one_less = expecting(n_room - LINE_IDS);
+        assert_eq!(one_less.n_bytes(), FILTER_BYTES_MAX - LINE_BYTES);
         assert_eq!(expecting(n_room).n_bytes(), FILTER_BYTES_MAX);
         assert_eq!(expecting(n_room + 1).n_bytes(), FILTER_BYTES_MAX);
         let n_ids = 2 * FIRST_LAYER_IDS as u64;
@@ -161,7 +173,7 @@ mod tests {
         assert_eq!(filter.layers.len(), 1);
         assert!((0..n_ids).all(|n| filter.may_have(key(n))));
         let n_wrong = n_seeming(&filter, n_ids..2 * n_ids);
-        assert!(n_wrong < n_ids / 1_000, "{n_wrong} of {n_ids}");
+        assert!(n_wrong < n_ids / 10_000, "{n_wrong} of {n_ids}");
         filter.add(key(n_ids));
         assert_eq!(filter.layers.len(), 2);
     }

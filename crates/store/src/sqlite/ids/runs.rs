@@ -6,13 +6,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::block::{Block, Look, Pending, blocks};
 use super::filter::Filter;
-use super::{BELOW_KEY_BITS, Id, Key, Name, ids_in};
+use super::{Id, KEY_BITS, Key, Name, ids_in};
 use crate::sqlite::error::corrupt_text;
 
 /// About as many ids has a block.
 const BLOCK_IDS: usize = if cfg!(test) { 16 } else { 340 };
 /// Runs of a level that become one of the next.
-const MERGED_RUNS: usize = 4;
+const MERGED_RUNS: usize = if cfg!(test) { 4 } else { 8 };
 /// Ids that a commit merges at least, and for each fresh one of it: more than come in, at all levels.
 const MERGE_IDS_MIN: usize = if cfg!(test) { 64 } else { 4 << 10 };
 const MERGE_IDS_PER_FRESH: usize = 16;
@@ -407,7 +407,7 @@ impl Run {
     /// lies is guessed well, and from a block near by still better.
     fn find(&self, db: &Connection, key: Key) -> rusqlite::Result<Option<u32>> {
         let place = |key: Key| {
-            let share = key.0 >> (u128::BITS - BELOW_KEY_BITS - u64::BITS);
+            let share = key.0 >> (KEY_BITS - u64::BITS);
             ((share * self.n_blocks as u128) >> u64::BITS) as i64
         };
         let (mut low, mut high) = (0, self.n_blocks);
