@@ -7,7 +7,6 @@
 //! is when another process has written to the archive.
 
 mod block;
-mod filter;
 mod runs;
 
 pub(super) use runs::faults;
@@ -20,6 +19,7 @@ use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
 use super::error::corrupt_text;
+use super::filter::{KEY_BITS, Key, SPREAD};
 use runs::Runs;
 
 /// Ids in memory from which on they are written as a run.
@@ -37,20 +37,14 @@ pub(super) struct Name {
     pub(super) hash: [u8; 16],
 }
 
-/// 80 bits of a name, as good as random.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Key(u128);
-
-/// Bits of a key.
-const KEY_BITS: u32 = u128::BITS - BELOW_KEY_BITS;
 /// Bits of an id that are no key: a digest and, above it, what formats before the ninth had of the key
 /// and nobody looks at any more.
-const BELOW_KEY_BITS: u32 = 48;
-/// Any odd number with many bits would do: it keeps accounts apart.
-const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+const BELOW_KEY_BITS: u32 = u128::BITS - KEY_BITS;
 
 impl Key {
+    /// Of a name.
     fn of(name: &Name) -> Key {
+        // Accounts are kept apart.
         let apart = u128::from(name.account.cast_unsigned()).wrapping_mul(SPREAD);
         Key((u128::from_be_bytes(name.hash) ^ apart) >> BELOW_KEY_BITS)
     }
@@ -292,10 +286,6 @@ mod tests {
         };
         name.hash.copy_from_slice(&hash[..16]);
         name
-    }
-
-    pub(super) fn key(n: u64) -> Key {
-        Key::of(&name(n))
     }
 
     pub(super) fn archive() -> Connection {

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use super::error::{corrupt_text, damaged, refused_or_corrupt};
 use super::ids::{ID_BYTES, Id, Ids};
 use super::journal::{self, Damaged, Era, HEAD_BYTES, Journal, Record};
+use super::lsids::Lsids;
 use super::pick;
 use super::row::row;
 use super::settle::{GrowthIdx, Kept, Settling, Waiting, settle_all};
@@ -45,6 +46,8 @@ const PART_HEAD_BYTES: usize = 12;
 pub(super) struct Inbox {
     /// Sessions that are remembered.
     sessions: IndexMap<Lsid, Remembered, RandomState>,
+    /// Sessions that there may be.
+    lsids: Lsids,
     /// Events that wait, by session.
     waiting: Waiting,
     /// How often they have been given away.
@@ -136,6 +139,12 @@ impl Inbox {
         self.sessions.len()
     }
 
+    /// Whether it is known of each session that the archive does not have that it does not.
+    #[cfg(test)]
+    pub(super) fn knows_lsids(&self) -> bool {
+        self.lsids.knows_all()
+    }
+
     /// Whether memory is right in this era.
     pub(super) fn is_of(&self, era: Era) -> bool {
         self.era == Some(era)
@@ -149,6 +158,11 @@ impl Inbox {
     /// Whether what waits is worth a thread of its own.
     pub(super) fn is_much(&self) -> bool {
         ASIDE_BYTES <= self.n_bytes
+    }
+
+    /// Lets it be known of more sessions that the database, or what waits, does not have them.
+    pub(super) fn learn_lsids(&mut self, db: &Connection) {
+        self.lsids.learn(db, self.sessions.keys());
     }
 
     /// Gives everything that waits, to be settled while other batches come, which are of this era. Until
@@ -195,7 +209,11 @@ impl Inbox {
         {
             return Ok((SessionIdx(idx), size));
         }
-        let size = match row(db, lsid).map_err(refused_or_corrupt)? {
+        let row = match self.lsids.may_have(lsid) {
+            true => row(db, lsid).map_err(refused_or_corrupt)?,
+            false => None,
+        };
+        let size = match row {
             Some(row) => Size {
                 kept: Kept::Perhaps,
                 is_imported: row.is_imported,
@@ -217,6 +235,7 @@ impl Inbox {
         SessionIdx(match self.sessions.get_index_of(lsid) {
             Some(idx) => idx,
             None => {
+                self.lsids.note(lsid);
                 let new = self
                     .sessions
                     .insert_full(lsid.clone(), Remembered::default());
@@ -227,6 +246,7 @@ impl Inbox {
 
     /// Forgets the size of a session that something else than events has made or changed.
     pub(super) fn forget_size(&mut self, lsid: &Lsid) {
+        self.lsids.note(lsid);
         if let Some(remembered) = self.sessions.get_mut(lsid) {
             remembered.size = None;
         }

@@ -47,9 +47,8 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
         source: Some(Box::new(source)),
     })?;
     // Small pages, for a commit writes whole ones. A file keeps the size it was made with.
-    let pragmas = format!(
-        "page_size = 4096; PRAGMA cache_size = -16384; PRAGMA cache_spill = {SPILL_PAGES}"
-    );
+    let pragmas =
+        format!("page_size = 4096; PRAGMA cache_size = -16384; PRAGMA cache_spill = {SPILL_PAGES}");
     let prepared = prepare(&db, &pragmas)
         .and_then(|()| migrate(&mut db))
         .and_then(|done| sync_log(directory).map(|()| done));

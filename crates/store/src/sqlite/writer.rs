@@ -388,6 +388,7 @@ impl WriterThread {
         known.journal.prepare_other_region()?;
         known.journal.announce(era)?;
         known.journal.go_to_other_region(now);
+        known.inbox.learn_lsids(&self.db);
         let job = Job {
             change,
             era,

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::block::{Block, Look, Pending, blocks};
-use super::filter::Filter;
-use super::{Id, KEY_BITS, Key, Name, ids_in};
+use super::{Id, Name, ids_in};
 use crate::sqlite::error::corrupt_text;
+use crate::sqlite::filter::{Filter, KEY_BITS, Key};
 
 /// About as many ids has a block.
 const BLOCK_IDS: usize = if cfg!(test) { 16 } else { 340 };

@@ -180,6 +180,86 @@ async fn what_came_while_others_were_settled_survives_a_power_cut_before_the_com
     }
 }
 
+/// Whether it is known of sessions that the archive does not have them.
+async fn knows_lsids(sqlite: &Sqlite) -> bool {
+    let knows = sqlite.write_into(Writes::Inbox { n_bytes: 0 }, |writer| {
+        Ok((Verdict::Keep, writer.known.inbox.knows_lsids()))
+    });
+    knows.await.unwrap()
+}
+
+async fn import(sqlite: &Sqlite, lsid: &str) {
+    let import = sqlite.import(vec![document(lsid, 0, Some(5), 1)], at(0));
+    assert_eq!(import.await.unwrap().fresh, 1);
+}
+
+#[tokio::test]
+async fn sessions_are_found_though_most_are_known_not_to_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    // More than are learnt at once, and than are remembered.
+    let crowd = |prefix: &str| -> Vec<Event> {
+        let lsids = (0..100).map(|n| format!("{prefix}{n}"));
+        lsids.map(|lsid| chat(&lsid, &lsid)).collect()
+    };
+    let early = sqlite.append(SENDER, crowd("early-").into(), at(0));
+    assert_done(early.await, (100, 0));
+    import(&sqlite, "imported").await;
+    drop(sqlite);
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let mut n_rounds = 0;
+    while !knows_lsids(&sqlite).await {
+        n_rounds += 1;
+        let id = format!("much-{n_rounds}");
+        let much = sqlite.append(SENDER, much(&[&id], "much"), at(1));
+        assert_done(much.await, (1, 0));
+        until_settled(&sqlite).await;
+    }
+    assert!(1 < n_rounds, "it learns piece by piece");
+    import(&sqlite, "imported-later").await;
+    for lsid in ["imported", "imported-later"] {
+        let late = sqlite.append(SENDER, vec![chat("late", lsid)].into(), at(2));
+        let Ok(Append::Conflicts(conflicts)) = late.await else {
+            panic!("an imported session has taken an event");
+        };
+        assert_eq!(conflicts[0].kind, ConflictKind::SessionImported);
+    }
+    // One that was there before, one of those that made it learn, and a new one.
+    for (id, lsid) in [
+        ("again", "early-7"),
+        ("again-too", "much"),
+        ("first", "new"),
+    ] {
+        let more = sqlite.append(SENDER, vec![chat(id, lsid)].into(), at(2));
+        assert_done(more.await, (1, 0));
+    }
+    let late = sqlite.append(SENDER, crowd("late-").into(), at(2));
+    assert_done(late.await, (100, 0));
+    // It is settled, by this process.
+    sqlite.last_change().await.unwrap();
+    let second = sqlite.append(SENDER, vec![chat("second", "new")].into(), at(2));
+    assert_done(second.await, (1, 0));
+    sqlite.last_change().await.unwrap();
+    let other_process = Sqlite::open(directory.path()).unwrap();
+    let theirs = other_process.append(SENDER, vec![chat("theirs", "theirs")].into(), at(3));
+    assert_done(theirs.await, (1, 0));
+    other_process.last_change().await.unwrap();
+    let ours = sqlite.append(SENDER, vec![chat("ours", "theirs")].into(), at(3));
+    assert_done(ours.await, (1, 0));
+    let examined = sqlite.examine(i64::MIN, 1_000).await.unwrap();
+    let of = |lsid: &str| -> Vec<&str> {
+        let mut sessions = examined.iter();
+        let session = sessions.find(|session| session.lsid.as_str() == lsid);
+        let events = session.unwrap().events.iter();
+        events.map(|event| event.id.as_str()).collect()
+    };
+    assert_eq!(of("early-7"), ["early-7", "again"]);
+    assert_eq!(of("much").len(), n_rounds + 1);
+    assert_eq!(of("new"), ["first", "second"]);
+    assert_eq!(of("theirs"), ["theirs", "ours"]);
+    assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+}
+
 /// A copy that is of one moment as far as the database is concerned.
 fn copy_under_lock(directory: &Path) -> tempfile::TempDir {
     let lock = db(directory);

@@ -1,27 +1,42 @@
-//! Which ids may be in runs: what is not here is not in those it has seen, and need not be looked
-//! for there.
+//! What may be in the archive: what is not here is not in what it has seen, and need not be looked for
+//! there.
 //!
-//! A Bloom filter in memory; an id has its bits in one line of it, one in each word of the line. Ids are
-//! never forgotten, so none is ever taken out.
+//! A Bloom filter in memory; a key has its bits in one line of it, one in each word of the line. None is ever
+//! taken out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{KEY_BITS, Key};
+/// Bits of a key.
+pub(super) const KEY_BITS: u32 = 80;
+/// What something is known by: bits that are as good as random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key(pub(super) u128);
 
-/// Bytes of the whole filter. It grows as ids come; beyond this it is right more and more seldom
+impl Key {
+    /// Of something that has this hash.
+    pub(super) fn of_hash(hash: u64) -> Key {
+        Key(u128::from(hash).wrapping_mul(SPREAD) >> (u128::BITS - KEY_BITS))
+    }
+}
+
+/// Any odd number with many bits would do: what is multiplied with it says something in each bit of the upper
+/// half.
+pub(super) const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+/// Bytes of the whole filter. It grows as keys come; beyond this it is right more and more seldom
 /// that something may be there, and what it says is not there is still not there.
 const FILTER_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
-/// Ids for which a layer has room before the next one, which is twice as large, is begun.
-const FIRST_LAYER_IDS: usize = if cfg!(test) { 32 << 10 } else { 256 << 10 };
+/// Keys for which a layer has room before the next one, which is twice as large, is begun.
+const FIRST_LAYER_KEYS: usize = if cfg!(test) { 32 << 10 } else { 256 << 10 };
 /// Words of a line, which is what the processor brings from memory at once.
 const LINE_WORDS: usize = 8;
 const LINE_BYTES: usize = LINE_WORDS * size_of::<u64>();
-/// Ids per line. Of those not there about one in fifty thousand seems to be: to look for such a one costs as
+/// Keys per line. Of those not there about one in fifty thousand seems to be: to look for such a one costs as
 /// much as some thousand lines.
-const LINE_IDS: usize = 16;
+const LINE_KEYS: usize = 16;
 
-/// Ids that may be in runs. A copy sees what is added to the layers that it has; one that does not see
+/// Keys that may be there. A copy sees what is added to the layers that it has; one that does not see
 /// it yet says no more than it knew.
 #[derive(Default, Clone)]
 pub(super) struct Filter {
@@ -31,7 +46,7 @@ pub(super) struct Filter {
 #[derive(Clone)]
 struct Layer {
     lines: Arc<[Line]>,
-    n_ids: usize,
+    n_keys: usize,
 }
 
 #[derive(Default)]
@@ -40,7 +55,7 @@ struct Line([AtomicU64; LINE_WORDS]);
 const _: () = assert!(size_of::<Line>() == LINE_BYTES);
 
 impl Filter {
-    /// False only when no such id was added.
+    /// False only when no such key was added.
     pub(super) fn may_have(&self, key: Key) -> bool {
         self.layers.iter().any(|layer| layer.line(key).has(key))
     }
@@ -57,24 +72,28 @@ impl Filter {
         std::hint::black_box(seen);
     }
 
-    /// Notes an id that is in a run.
+    /// Notes a key.
     pub(super) fn add(&mut self, key: Key) {
         match self.layers.last() {
-            None => self.begin_layer(FIRST_LAYER_IDS / LINE_IDS),
-            Some(last) if last.n_ids < LINE_IDS * last.lines.len() => {}
+            None => self.begin_layer(FIRST_LAYER_KEYS / LINE_KEYS),
+            Some(last) if last.n_keys < LINE_KEYS * last.lines.len() => {}
             Some(last) => self.begin_layer(2 * last.lines.len()),
         }
         if let Some(layer) = self.layers.last_mut() {
-            layer.n_ids += 1;
+            layer.n_keys += 1;
             layer.line(key).add(key);
         }
     }
 
-    /// Makes room for so many ids in one layer, when there is none yet: of layers, each is wrong at
+    /// Makes room for so many keys in one layer, when there is none yet: of layers, each is wrong at
     /// times.
-    pub(super) fn expect(&mut self, n_ids: usize) {
-        if self.layers.is_empty() && FIRST_LAYER_IDS < n_ids {
-            self.begin_layer(n_ids.div_ceil(LINE_IDS).min(FILTER_BYTES_MAX / LINE_BYTES));
+    pub(super) fn expect(&mut self, n_keys: usize) {
+        if self.layers.is_empty() && FIRST_LAYER_KEYS < n_keys {
+            self.begin_layer(
+                n_keys
+                    .div_ceil(LINE_KEYS)
+                    .min(FILTER_BYTES_MAX / LINE_BYTES),
+            );
         }
     }
 
@@ -83,7 +102,7 @@ impl Filter {
         if self.n_bytes() + LINE_BYTES * n_lines <= FILTER_BYTES_MAX {
             self.layers.push(Layer {
                 lines: (0..n_lines).map(|_| Line::default()).collect(),
-                n_ids: 0,
+                n_keys: 0,
             });
         }
     }
@@ -95,7 +114,7 @@ impl Filter {
 }
 
 impl Layer {
-    /// Where an id has its bits. A key needs no hashing: its high bits say which line, those below them
+    /// Where a key has its bits. It needs no hashing: its high bits say which line, those below them
     /// which bits.
     fn line(&self, key: Key) -> &Line {
         // The same share of the layer: faster than a remainder.
@@ -124,7 +143,7 @@ const PLACE_BITS: u32 = 32;
 const CHOICE_BITS: u32 = u64::BITS.ilog2();
 const _: () = assert!(CHOICE_BITS as usize * LINE_WORDS <= (KEY_BITS - PLACE_BITS) as usize);
 
-/// The bit of an id in each word.
+/// The bit of a key in each word.
 fn bits(key: Key) -> impl Iterator<Item = u64> {
     let choices = key.0 as u64;
     (0..LINE_WORDS as u32)
@@ -133,8 +152,15 @@ fn bits(key: Key) -> impl Iterator<Item = u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::key;
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
+
+    fn key(n: u64) -> Key {
+        let hash: [u8; 32] = Sha256::digest(n.to_le_bytes()).into();
+        let (bits, _) = hash.split_first_chunk().unwrap();
+        Key(u128::from_le_bytes(*bits) >> (u128::BITS - KEY_BITS))
+    }
 
     /// Of these, how many seem to be there.
     fn n_seeming(filter: &Filter, range: std::ops::Range<u64>) -> u64 {
@@ -146,42 +172,42 @@ mod tests {
     fn it_grows_by_layers_and_is_seldom_wrong() {
         let mut filter = Filter::default();
         assert!(!filter.may_have(key(1)));
-        let n_ids = 3 * FIRST_LAYER_IDS as u64;
-        (0..n_ids).for_each(|n| filter.add(key(n)));
+        let n_keys = 3 * FIRST_LAYER_KEYS as u64;
+        (0..n_keys).for_each(|n| filter.add(key(n)));
         assert_eq!(filter.layers.len(), 2);
-        assert!((0..n_ids).all(|n| filter.may_have(key(n))));
-        let n_wrong = n_seeming(&filter, n_ids..2 * n_ids);
-        assert!(n_wrong < n_ids / 10_000, "{n_wrong} of {n_ids}");
+        assert!((0..n_keys).all(|n| filter.may_have(key(n))));
+        let n_wrong = n_seeming(&filter, n_keys..2 * n_keys);
+        assert!(n_wrong < n_keys / 10_000, "{n_wrong} of {n_keys}");
     }
 
     #[test]
-    fn ids_that_are_expected_have_one_layer_no_larger_than_the_filter_may_be() {
-        let expecting = |n_ids| {
+    fn keys_that_are_expected_have_one_layer_no_larger_than_the_filter_may_be() {
+        let expecting = |n_keys| {
             let mut filter = Filter::default();
-            filter.expect(n_ids);
+            filter.expect(n_keys);
             filter
         };
-        assert_eq!(expecting(FIRST_LAYER_IDS).n_bytes(), 0);
-        let n_room = FILTER_BYTES_MAX / LINE_BYTES * LINE_IDS;
-        let one_less = expecting(n_room - LINE_IDS);
+        assert_eq!(expecting(FIRST_LAYER_KEYS).n_bytes(), 0);
+        let n_room = FILTER_BYTES_MAX / LINE_BYTES * LINE_KEYS;
+        let one_less = expecting(n_room - LINE_KEYS);
         assert_eq!(one_less.n_bytes(), FILTER_BYTES_MAX - LINE_BYTES);
         assert_eq!(expecting(n_room).n_bytes(), FILTER_BYTES_MAX);
         assert_eq!(expecting(n_room + 1).n_bytes(), FILTER_BYTES_MAX);
-        let n_ids = 2 * FIRST_LAYER_IDS as u64;
-        let mut filter = expecting(n_ids as usize);
-        (0..n_ids).for_each(|n| filter.add(key(n)));
+        let n_keys = 2 * FIRST_LAYER_KEYS as u64;
+        let mut filter = expecting(n_keys as usize);
+        (0..n_keys).for_each(|n| filter.add(key(n)));
         assert_eq!(filter.layers.len(), 1);
-        assert!((0..n_ids).all(|n| filter.may_have(key(n))));
-        let n_wrong = n_seeming(&filter, n_ids..2 * n_ids);
-        assert!(n_wrong < n_ids / 10_000, "{n_wrong} of {n_ids}");
-        filter.add(key(n_ids));
+        assert!((0..n_keys).all(|n| filter.may_have(key(n))));
+        let n_wrong = n_seeming(&filter, n_keys..2 * n_keys);
+        assert!(n_wrong < n_keys / 10_000, "{n_wrong} of {n_keys}");
+        filter.add(key(n_keys));
         assert_eq!(filter.layers.len(), 2);
     }
 
     #[test]
     fn when_it_is_as_large_as_it_may_be_it_still_has_all() {
         // Layers of 128, 256 and 512 KiB: the next would be one too many.
-        let n_room = 7 * FIRST_LAYER_IDS as u64;
+        let n_room = 7 * FIRST_LAYER_KEYS as u64;
         let mut filter = Filter::default();
         (0..n_room).for_each(|n| filter.add(key(n)));
         let n_bytes = filter.n_bytes();
