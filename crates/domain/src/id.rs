@@ -37,6 +37,11 @@ fn check(
     if max < text.len() && text.chars().nth(max).is_some() {
         return Err(InvalidId::Long { max });
     }
+    // Most are ASCII, and taken: without a way out the processor looks at many bytes at once.
+    let takes_all = |all: bool, b: u8| all & b.is_ascii() & takes(char::from(b));
+    if text.bytes().fold(true, takes_all) {
+        return Ok(());
+    }
     match text.chars().find(|&c| !takes(c)) {
         Some(found) => Err(InvalidId::Character { found, expected }),
         None => Ok(()),
@@ -133,6 +138,27 @@ mod tests {
         assert_eq!(Lsid::parse(""), Err(InvalidId::Empty));
         assert!(EventId::parse(&"é".repeat(128)).is_ok());
         assert!(EventId::parse(&"é".repeat(129)).is_err());
+    }
+
+    #[test]
+    fn a_character_is_taken_or_not_wherever_it_stands() {
+        for c in (0..=0x9F)
+            .filter_map(char::from_u32)
+            .chain("é\u{2028}😀".chars())
+        {
+            for text in [
+                format!("{c}"),
+                format!("{c}a"),
+                format!("ab{c}cd"),
+                format!("é{c}"),
+            ] {
+                let all = |takes: fn(char) -> bool| text.chars().all(takes);
+                assert_eq!(Lsid::parse(&text).is_ok(), all(is_word), "{text:?}");
+                assert_eq!(RepId::parse(&text).is_ok(), all(is_graphic), "{text:?}");
+                let is_plain = |c: char| !c.is_control();
+                assert_eq!(EventId::parse(&text).is_ok(), all(is_plain), "{text:?}");
+            }
+        }
     }
 
     #[test]
