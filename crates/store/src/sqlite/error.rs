@@ -70,6 +70,11 @@ pub(super) fn is_unreadable(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// Whether something was read that is not what was written. The transaction goes on.
+pub(super) fn tells_damage(error: &rusqlite::Error) -> bool {
+    what_is_damaged(error).is_some()
+}
+
 /// Names what is damaged, if it is that which this error tells.
 fn what_is_damaged(error: &rusqlite::Error) -> Option<String> {
     match error {

@@ -107,6 +107,11 @@ impl Filter {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn n_keys(&self) -> usize {
+        self.layers.iter().map(|layer| layer.n_keys).sum()
+    }
+
     fn n_bytes(&self) -> usize {
         let n_lines = self.layers.iter().map(|layer| layer.lines.len());
         LINE_BYTES * n_lines.sum::<usize>()

@@ -161,8 +161,8 @@ impl Inbox {
     }
 
     /// Lets it be known of more sessions that the database, or what waits, does not have them.
-    pub(super) fn learn_lsids(&mut self, db: &Connection) {
-        self.lsids.learn(db, self.sessions.keys());
+    pub(super) fn learn_lsids(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        self.lsids.learn(db, self.sessions.keys())
     }
 
     /// Gives everything that waits, to be settled while other batches come, which are of this era. Until
@@ -209,9 +209,10 @@ impl Inbox {
         {
             return Ok((SessionIdx(idx), size));
         }
-        let row = match self.lsids.may_have(lsid) {
-            true => row(db, lsid).map_err(refused_or_corrupt)?,
-            false => None,
+        let row = if self.lsids.may_have(lsid) {
+            row(db, lsid).map_err(refused_or_corrupt)?
+        } else {
+            None
         };
         let size = match row {
             Some(row) => Size {

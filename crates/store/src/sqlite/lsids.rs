@@ -10,9 +10,10 @@ use debrief_domain::Lsid;
 use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
+use super::error::tells_damage;
 use super::filter::{Filter, Key};
 
-/// Lsids that are learnt at once: about as many are read in five milliseconds.
+/// Lsids that are learnt at once: so many are read in some five milliseconds, where the index is in memory.
 const LEARN_LSIDS: usize = if cfg!(test) { 64 } else { 16 << 10 };
 
 /// Lsids that the archive may have.
@@ -36,7 +37,7 @@ enum Learnt {
 }
 
 impl Lsids {
-    /// False only when neither the database has a session nor one that was noted will be in it.
+    /// False only when the database has no such session, and none was noted that it may get.
     pub(super) fn may_have(&self, lsid: &Lsid) -> bool {
         self.learnt != Learnt::All || self.filter.may_have(self.key(lsid.as_str()))
     }
@@ -44,32 +45,36 @@ impl Lsids {
     /// Notes a session which the database may have from now on.
     pub(super) fn note(&mut self, lsid: &Lsid) {
         if matches!(self.learnt, Learnt::To(_) | Learnt::All) {
-            self.filter.add(self.key(lsid.as_str()));
+            self.add(lsid.as_str());
         }
     }
 
-    /// Learns some more of what the database has. `remembered` are those that it may have soon: of nothing
-    /// else has anybody made a session, that does not see this transaction.
+    /// Learns some more of what the database has. `remembered` are those that it may have soon: nobody has
+    /// made any other session that this transaction does not see.
     pub(super) fn learn<'a>(
         &mut self,
         db: &Connection,
         remembered: impl Iterator<Item = &'a Lsid>,
-    ) {
+    ) -> rusqlite::Result<()> {
         let after = match &self.learnt {
-            Learnt::All | Learnt::Never => return,
+            Learnt::All | Learnt::Never => return Ok(()),
             Learnt::To(last) => last.clone(),
             Learnt::Nothing => {
-                for lsid in remembered {
-                    self.filter.add(self.key(lsid.as_str()));
-                }
+                remembered.for_each(|lsid| self.add(lsid.as_str()));
                 String::new()
             }
         };
-        self.learnt = self.learn_after(db, after).unwrap_or_else(|error| {
-            tracing::warn!(%error, "each session that is new is looked for in the archive");
-            self.filter = Filter::default();
-            Learnt::Never
-        });
+        self.learnt = match self.learn_after(db, after) {
+            Ok(learnt) => learnt,
+            Err(error) if tells_damage(&error) => {
+                tracing::warn!(%error, "each session that is new is looked for in the archive");
+                self.filter = Filter::default();
+                Learnt::Never
+            }
+            // It may have ended the transaction.
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     fn learn_after(&mut self, db: &Connection, after: String) -> rusqlite::Result<Learnt> {
@@ -79,8 +84,7 @@ impl Lsids {
         let (mut last, mut n_read) = (after, 0);
         while let Some(row) = rows.next()? {
             let lsid = row.get_ref(0)?.as_str()?;
-            let key = self.key(lsid);
-            self.filter.add(key);
+            self.add(lsid);
             n_read += 1;
             if n_read == LEARN_LSIDS {
                 last = lsid.to_owned();
@@ -91,6 +95,14 @@ impl Lsids {
         } else {
             Learnt::To(last)
         })
+    }
+
+    /// Adds one that is not there. Sessions that are forgotten and remembered again must not fill the filter.
+    fn add(&mut self, lsid: &str) {
+        let key = self.key(lsid);
+        if !self.filter.may_have(key) {
+            self.filter.add(key);
+        }
     }
 
     #[cfg(test)]
@@ -132,7 +144,7 @@ mod tests {
             let mut lsids = Lsids::default();
             for _ in 0..=n_sessions / LEARN_LSIDS {
                 assert!(lsids.may_have(&lsid(n_sessions)), "{n_sessions}");
-                lsids.learn(&db, std::iter::empty());
+                lsids.learn(&db, std::iter::empty()).unwrap();
             }
             assert!(lsids.knows_all());
             assert!((0..n_sessions).all(|n| lsids.may_have(&lsid(n))));
@@ -149,14 +161,14 @@ mod tests {
         insert(&db, LEARN_LSIDS);
         lsids.note(&lsid(LEARN_LSIDS));
         let waits = lsid(1_000_000);
-        lsids.learn(&db, std::iter::once(&waits));
+        lsids.learn(&db, std::iter::once(&waits)).unwrap();
         // Before and behind what it has learnt.
         db.execute("INSERT INTO session VALUES ('00000')", [])
             .unwrap();
         let before = Lsid::parse("00000").unwrap();
         lsids.note(&before);
         insert(&db, LEARN_LSIDS + 1);
-        lsids.learn(&db, std::iter::empty());
+        lsids.learn(&db, std::iter::empty()).unwrap();
         assert!(lsids.knows_all());
         let later = Lsid::parse("later").unwrap();
         assert!(!lsids.may_have(&later));
@@ -174,9 +186,35 @@ mod tests {
             .unwrap();
         let mut lsids = Lsids::default();
         for _ in 0..2 {
-            lsids.learn(&db, std::iter::empty());
+            lsids.learn(&db, std::iter::empty()).unwrap();
             assert_eq!(lsids.learnt, Learnt::Never);
             assert!(lsids.may_have(&lsid(0)) && lsids.may_have(&lsid(1)));
         }
+    }
+
+    #[test]
+    fn what_may_have_ended_the_transaction_is_told_and_it_learns_later() {
+        let db = archive(1);
+        let mut lsids = Lsids::default();
+        db.execute_batch("ALTER TABLE session RENAME TO gone")
+            .unwrap();
+        assert!(lsids.learn(&db, std::iter::once(&lsid(7))).is_err());
+        assert!(lsids.may_have(&lsid(8)));
+        db.execute_batch("ALTER TABLE gone RENAME TO session")
+            .unwrap();
+        lsids.learn(&db, std::iter::once(&lsid(7))).unwrap();
+        assert!(lsids.may_have(&lsid(0)) && lsids.may_have(&lsid(7)));
+        assert!(!lsids.may_have(&lsid(8)));
+    }
+
+    #[test]
+    fn a_session_that_is_noted_again_takes_no_room() {
+        let db = archive(0);
+        let mut lsids = Lsids::default();
+        lsids.learn(&db, std::iter::empty()).unwrap();
+        for _ in 0..3 {
+            (0..100).for_each(|n| lsids.note(&lsid(n)));
+        }
+        assert!(lsids.filter.n_keys() <= 100);
     }
 }

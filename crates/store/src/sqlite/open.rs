@@ -28,8 +28,12 @@ const FORMATS: &[&str] = &[
 /// write are then written back once, and what is settled waits for the disk more seldom.
 pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 16 << 10 };
 
+/// Bytes of SQLite's log that stay on disk when it is begun anew: more than it has mostly when it is written
+/// back, for a file that is cut must grow again.
+const LOG_BYTES_KEPT: u64 = 128 << 20;
+
 /// Pages that a transaction may have changed before SQLite writes some of them ahead of its commit, 48 MiB:
-/// more than settling changes. One that it writes early is written twice when it is changed again, and all that
+/// more than settling changes mostly. One that it writes early is written twice when it is changed again, and all that
 /// was written behind it is read once more.
 const SPILL_PAGES: u32 = 12 << 10;
 
@@ -99,7 +103,7 @@ fn prepare(db: &Connection, pragmas: &str) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY")?;
     db.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_FRAMES}; \
-         PRAGMA journal_size_limit = 134217728"
+         PRAGMA journal_size_limit = {LOG_BYTES_KEPT}"
     ))
 }
 

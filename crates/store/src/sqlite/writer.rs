@@ -383,12 +383,12 @@ impl WriterThread {
         }
         let change = writer.change;
         let known = &mut self.known;
+        known.inbox.learn_lsids(&self.db)?;
         let now = Era(upkeep::counter(&self.db, "era")?);
         let era = next_era(&self.db)?;
         known.journal.prepare_other_region()?;
         known.journal.announce(era)?;
         known.journal.go_to_other_region(now);
-        known.inbox.learn_lsids(&self.db);
         let job = Job {
             change,
             era,

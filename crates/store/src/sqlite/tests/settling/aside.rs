@@ -210,6 +210,7 @@ async fn sessions_are_found_though_most_are_known_not_to_be_there() {
     let mut n_rounds = 0;
     while !knows_lsids(&sqlite).await {
         n_rounds += 1;
+        assert!(n_rounds < 10);
         let id = format!("much-{n_rounds}");
         let much = sqlite.append(SENDER, much(&[&id], "much"), at(1));
         assert_done(much.await, (1, 0));
