@@ -9,14 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of a key.
 pub(super) const KEY_BITS: u32 = 80;
+
 /// What something is known by: bits that are as good as random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(pub(super) u128);
 
 impl Key {
+    /// The upper ones of these bits.
+    pub(super) fn upper(bits: u128) -> Key {
+        Key(bits >> (u128::BITS - KEY_BITS))
+    }
+
     /// Of something that has this hash.
     pub(super) fn of_hash(hash: u64) -> Key {
-        Key(u128::from(hash).wrapping_mul(SPREAD) >> (u128::BITS - KEY_BITS))
+        Key::upper(u128::from(hash).wrapping_mul(SPREAD))
     }
 }
 
@@ -89,11 +95,8 @@ impl Filter {
     /// times.
     pub(super) fn expect(&mut self, n_keys: usize) {
         if self.layers.is_empty() && FIRST_LAYER_KEYS < n_keys {
-            self.begin_layer(
-                n_keys
-                    .div_ceil(LINE_KEYS)
-                    .min(FILTER_BYTES_MAX / LINE_BYTES),
-            );
+            let n_lines = n_keys.div_ceil(LINE_KEYS);
+            self.begin_layer(n_lines.min(FILTER_BYTES_MAX / LINE_BYTES));
         }
     }
 
@@ -164,7 +167,7 @@ mod tests {
     fn key(n: u64) -> Key {
         let hash: [u8; 32] = Sha256::digest(n.to_le_bytes()).into();
         let (bits, _) = hash.split_first_chunk().unwrap();
-        Key(u128::from_le_bytes(*bits) >> (u128::BITS - KEY_BITS))
+        Key::upper(u128::from_le_bytes(*bits))
     }
 
     /// Of these, how many seem to be there.

@@ -46,7 +46,7 @@ impl Key {
     fn of(name: &Name) -> Key {
         // Accounts are kept apart.
         let apart = u128::from(name.account.cast_unsigned()).wrapping_mul(SPREAD);
-        Key((u128::from_be_bytes(name.hash) ^ apart) >> BELOW_KEY_BITS)
+        Key::upper(u128::from_be_bytes(name.hash) ^ apart)
     }
 }
 
@@ -70,7 +70,7 @@ impl Id {
     }
 
     fn key(self) -> Key {
-        Key(self.0 >> BELOW_KEY_BITS)
+        Key::upper(self.0)
     }
 
     fn digest(self) -> u32 {

@@ -24,7 +24,7 @@ const FORMATS: &[&str] = &[
     include_str!("format9.sql"),
 ];
 
-/// Pages in SQLite's log from which on a commit writes them back: 64 MiB, for pages that many commits
+/// Pages in SQLite's log from which on a commit writes them back: 64 MiB of small ones, for pages that many commits
 /// write are then written back once, and what is settled waits for the disk more seldom.
 pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 16 << 10 };
 
@@ -32,10 +32,10 @@ pub(super) const CHECKPOINT_FRAMES: u32 = if cfg!(test) { 256 } else { 16 << 10 
 /// back, for a file that is cut must grow again.
 const LOG_BYTES_KEPT: u64 = 128 << 20;
 
-/// Pages that a transaction may have changed before SQLite writes some of them ahead of its commit, 48 MiB:
-/// more than settling changes mostly. One that it writes early is written twice when it is changed again, and all that
-/// was written behind it is read once more.
-const SPILL_PAGES: u32 = 12 << 10;
+/// Pages, in KiB, that a transaction may have changed before SQLite writes some of them ahead of its commit:
+/// more than settling changes mostly. One that it writes early is written twice when it is changed again,
+/// and all that was written behind it is read once more.
+const SPILL_KIB: u32 = 48 << 10;
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "archive.sqlite";
@@ -52,7 +52,7 @@ pub(super) fn open(directory: &Path) -> Result<Connection, StoreError> {
     })?;
     // Small pages, for a commit writes whole ones. A file keeps the size it was made with.
     let pragmas =
-        format!("page_size = 4096; PRAGMA cache_size = -16384; PRAGMA cache_spill = {SPILL_PAGES}");
+        format!("page_size = 4096; PRAGMA cache_size = -16384; PRAGMA cache_spill = -{SPILL_KIB}");
     let prepared = prepare(&db, &pragmas)
         .and_then(|()| migrate(&mut db))
         .and_then(|done| sync_log(directory).map(|()| done));
@@ -139,4 +139,30 @@ fn migrate(db: &mut Connection) -> rusqlite::Result<Result<(), StoreError>> {
     }
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_transaction_changes_is_written_before_its_commit_from_a_length_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = open(directory.path()).unwrap();
+        db.execute_batch("CREATE TABLE filled (bytes BLOB)")
+            .unwrap();
+        let log = directory.path().join(format!("{FILE}-wal"));
+        let len = || log.metadata().unwrap().len();
+        let before = len();
+        // SQLite's own bytes for each page count as well.
+        for (n_kib, is_written) in [(SPILL_KIB / 8 * 7, false), (SPILL_KIB, true)] {
+            db.execute_batch("BEGIN").unwrap();
+            for _ in 0..n_kib >> 10 {
+                db.execute("INSERT INTO filled VALUES (zeroblob(1 << 20))", [])
+                    .unwrap();
+            }
+            assert_eq!(before < len(), is_written, "{n_kib}");
+            db.execute_batch("ROLLBACK").unwrap();
+        }
+    }
 }

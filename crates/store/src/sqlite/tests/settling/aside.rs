@@ -261,6 +261,44 @@ async fn sessions_are_found_though_most_are_known_not_to_be_there() {
     assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn an_error_while_lsids_are_learnt_undoes_what_was_begun_and_loses_nothing() {
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    let directory = tempfile::tempdir().unwrap();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&is_armed);
+    let hook = move |context: AuthContext<'_>| match context.action {
+        AuthAction::Read {
+            table_name: "session",
+            column_name: "lsid",
+        } if fails.swap(false, Ordering::SeqCst) => Authorization::Deny,
+        _ => Authorization::Allow,
+    };
+    let mut db = open::open(directory.path()).unwrap();
+    db.authorizer(Some(hook)).unwrap();
+    let journal = journal::Journal::open(directory.path()).unwrap();
+    let sqlite = Sqlite::start(directory.path(), db, journal, RETELL).unwrap();
+    // What else asks for lsids is known to SQLite from here on.
+    for id in ["1", "2"] {
+        let first = sqlite.append(SENDER, vec![chat(id, "a")].into(), at(0));
+        assert_done(first.await, (1, 0));
+        sqlite.last_change().await.unwrap();
+    }
+    is_armed.store(true, Ordering::SeqCst);
+    let second = sqlite.append(SENDER, much(&["3"], "a"), at(1));
+    assert_done(second.await, (1, 0));
+    sqlite.last_change().await.unwrap();
+    assert!(!is_armed.load(Ordering::SeqCst));
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3"]);
+    let third = sqlite.append(SENDER, much(&["4"], "b"), at(2));
+    assert_done(third.await, (1, 0));
+    until_settled(&sqlite).await;
+    assert!(knows_lsids(&sqlite).await);
+    assert_eq!(ids(&sqlite).await, ["1", "2", "3", "4"]);
+    assert_eq!(sqlite.integrity().await.unwrap(), Vec::<String>::new());
+}
+
 /// A copy that is of one moment as far as the database is concerned.
 fn copy_under_lock(directory: &Path) -> tempfile::TempDir {
     let lock = db(directory);
