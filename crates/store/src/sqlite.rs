@@ -178,7 +178,11 @@ impl Sqlite {
         };
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
-        let known = Known::new(journal, &segments);
+        let (lessons, learner) = ids::Lessons::new();
+        let db_learnt = open::open_reader(directory)?;
+        let learn = Box::new(move || learner.run(&db_learnt));
+        threads.push(spawn("store-learner", learn)?);
+        let known = Known::new(journal, &segments, ids::Ids::new(lessons));
         let spots = Arc::new(Spots::open(directory, &grants)?);
         let dbs = (db, open::open_reader(directory)?);
         let bystanders = Bystanders {

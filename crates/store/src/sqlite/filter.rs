@@ -49,6 +49,16 @@ pub(super) struct Filter {
     layers: Vec<Layer>,
 }
 
+/// Where keys go that a filter expects.
+pub(super) struct Room(Layer);
+
+impl Room {
+    /// Notes one of them.
+    pub(super) fn add(&self, key: Key) {
+        self.0.line(key).add(key);
+    }
+}
+
 #[derive(Clone)]
 struct Layer {
     lines: Arc<[Line]>,
@@ -91,13 +101,16 @@ impl Filter {
         }
     }
 
-    /// Makes room for so many keys in one layer, when there is none yet: of layers, each is wrong at
-    /// times.
-    pub(super) fn expect(&mut self, n_keys: usize) {
-        if self.layers.is_empty() && FIRST_LAYER_KEYS < n_keys {
-            let n_lines = n_keys.div_ceil(LINE_KEYS);
-            self.begin_layer(n_lines.min(FILTER_BYTES_MAX / LINE_BYTES));
-        }
+    /// A filter with room for so many keys, which somebody else adds while it is asked and others are added,
+    /// in one layer: of layers, each is wrong at times.
+    pub(super) fn expecting(n_keys: usize) -> (Filter, Room) {
+        let mut filter = Filter::default();
+        let n_lines = n_keys.max(FIRST_LAYER_KEYS).div_ceil(LINE_KEYS);
+        filter.begin_layer(n_lines.min(FILTER_BYTES_MAX / LINE_BYTES));
+        let layer = &mut filter.layers[0];
+        layer.n_keys = n_keys;
+        let room = Room(layer.clone());
+        (filter, room)
     }
 
     /// Makes room, unless it would be too much.
@@ -190,20 +203,18 @@ mod tests {
 
     #[test]
     fn keys_that_are_expected_have_one_layer_no_larger_than_the_filter_may_be() {
-        let expecting = |n_keys| {
-            let mut filter = Filter::default();
-            filter.expect(n_keys);
-            filter
-        };
-        assert_eq!(expecting(FIRST_LAYER_KEYS).n_bytes(), 0);
+        let n_bytes = |n_keys| Filter::expecting(n_keys).0.n_bytes();
+        let n_first = FIRST_LAYER_KEYS / LINE_KEYS * LINE_BYTES;
+        assert_eq!(n_bytes(1), n_first);
+        assert_eq!(n_bytes(FIRST_LAYER_KEYS), n_first);
+        assert_eq!(n_bytes(FIRST_LAYER_KEYS + 1), n_first + LINE_BYTES);
         let n_room = FILTER_BYTES_MAX / LINE_BYTES * LINE_KEYS;
-        let one_less = expecting(n_room - LINE_KEYS);
-        assert_eq!(one_less.n_bytes(), FILTER_BYTES_MAX - LINE_BYTES);
-        assert_eq!(expecting(n_room).n_bytes(), FILTER_BYTES_MAX);
-        assert_eq!(expecting(n_room + 1).n_bytes(), FILTER_BYTES_MAX);
+        assert_eq!(n_bytes(n_room - LINE_KEYS), FILTER_BYTES_MAX - LINE_BYTES);
+        assert_eq!(n_bytes(n_room), FILTER_BYTES_MAX);
+        assert_eq!(n_bytes(n_room + 1), FILTER_BYTES_MAX);
         let n_keys = 2 * FIRST_LAYER_KEYS as u64;
-        let mut filter = expecting(n_keys as usize);
-        (0..n_keys).for_each(|n| filter.add(key(n)));
+        let (mut filter, room) = Filter::expecting(n_keys as usize);
+        (0..n_keys).for_each(|n| room.add(key(n)));
         assert_eq!(filter.layers.len(), 1);
         assert!((0..n_keys).all(|n| filter.may_have(key(n))));
         let n_wrong = n_seeming(&filter, n_keys..2 * n_keys);

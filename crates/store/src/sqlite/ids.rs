@@ -7,8 +7,10 @@
 //! is when another process has written to the archive.
 
 mod block;
+mod lesson;
 mod runs;
 
+pub(super) use lesson::Lessons;
 pub(super) use runs::faults;
 
 use std::collections::HashMap;
@@ -114,12 +116,21 @@ pub(super) struct Ids {
     read_to: Option<i64>,
     /// Those that no table has yet, in order.
     fresh: Vec<Id>,
+    lessons: Lessons,
 }
 
 impl Ids {
+    /// Nothing yet. What is there is learnt by whoever gets the lessons.
+    pub(super) fn new(lessons: Lessons) -> Ids {
+        Ids {
+            lessons,
+            ..Ids::default()
+        }
+    }
+
     /// Forgets everything; it is read again.
     pub(super) fn clear(&mut self) {
-        *self = Ids::default();
+        *self = Ids::new(std::mem::take(&mut self.lessons));
     }
 
     /// Brings memory up to date at the start of a transaction that begins at this commit.
@@ -129,7 +140,9 @@ impl Ids {
         }
         // Somebody else has written, or this is the first transaction.
         self.clear();
-        self.runs.load(db)?;
+        if let Some(lesson) = self.runs.load(db)? {
+            self.lessons.give(lesson);
+        }
         let mut select = db.prepare_cached("SELECT ids FROM event_id_run")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
@@ -206,11 +219,6 @@ impl Ids {
         outgoing.write(db, change)?;
         self.put_back(outgoing, change);
         Ok(())
-    }
-
-    /// Whether the filter has not seen all that there is.
-    pub(super) fn has_unlearnt(&self) -> bool {
-        self.runs.has_unlearnt()
     }
 
     /// Gives the ids that no table has, to be written while others are asked for: all of them are

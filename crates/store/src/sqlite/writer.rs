@@ -104,10 +104,10 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(journal: Journal, segments: &Arc<Segments>) -> Known {
+    pub(super) fn new(journal: Journal, segments: &Arc<Segments>, ids: ids::Ids) -> Known {
         Known {
             names: pick::Names::default(),
-            ids: ids::Ids::default(),
+            ids,
             inbox: inbox::Inbox::default(),
             journal,
             tails: Tails::new(segments),
@@ -115,10 +115,9 @@ impl Known {
         }
     }
 
-    /// Whether what waits should wait no longer. As long as ids have to be looked for in runs that the
-    /// filter has not seen, that is sooner: each commit lets it see some.
+    /// Whether what waits should wait no longer.
     fn is_due(&self) -> bool {
-        self.inbox.is_due(&self.journal) || self.inbox.is_much() && self.ids.has_unlearnt()
+        self.inbox.is_due(&self.journal)
     }
 
     fn clear(&mut self) {

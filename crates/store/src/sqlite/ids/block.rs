@@ -151,14 +151,27 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Shows each key, in order; none when the block is damaged.
+    pub(super) fn each_key(&self, mut see: impl FnMut(Key)) -> Option<()> {
+        let mut keys = self.keys();
+        let mut last = None;
+        for key in &mut keys {
+            let key = key?;
+            see(key);
+            last = Some(key);
+        }
+        (keys.bits.is_at_end() && last == Some(self.last)).then_some(())
+    }
+
     /// The ids; none when it is damaged.
     pub(super) fn ids(&self) -> Option<Vec<Id>> {
-        let mut keys = self.keys();
-        let mut ids = Vec::with_capacity(self.digests.len());
-        for digest in self.digests {
-            ids.push(Id::new(keys.next()??, u32::from_le_bytes(*digest)));
-        }
-        (keys.bits.is_at_end() && ids.last().is_some_and(|id| id.key() == self.last)).then_some(ids)
+        let mut digests = self.digests.iter();
+        let mut ids = Vec::with_capacity(digests.len());
+        self.each_key(|key| {
+            let digest = digests.next();
+            ids.extend(digest.map(|digest| Id::new(key, u32::from_le_bytes(*digest))));
+        })?;
+        Some(ids)
     }
 
     /// Where an id is; none when the block is damaged.

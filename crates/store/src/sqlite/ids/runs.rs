@@ -1,10 +1,13 @@
 //! Sorted runs of ids in the database.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::block::{Block, Look, Pending, blocks};
+use super::lesson::{Lesson, Part};
 use super::{Id, Name, ids_in};
 use crate::sqlite::error::corrupt_text;
 use crate::sqlite::filter::{Filter, KEY_BITS, Key};
@@ -19,11 +22,6 @@ const MERGE_IDS_PER_FRESH: usize = 16;
 /// Blocks without a use that a commit deletes, for each one that it may merge: more than merging
 /// leaves behind.
 const DELETED_PER_MERGED: usize = 2;
-/// Ids learnt by a commit at least, for each fresh one of it, and at most. To look for a fresh one in
-/// many runs costs more than to learn as many as it is worth.
-const LEARN_IDS_MIN: usize = if cfg!(test) { 1_280 } else { 16 << 10 };
-const LEARN_IDS_PER_FRESH: usize = 1 << 10;
-const LEARN_IDS_MAX: usize = if cfg!(test) { 2 << 10 } else { 4 << 20 };
 /// Blocks that are looked at where they should be before the search halves what is left.
 const GUESSES: u32 = 8;
 
@@ -34,24 +32,13 @@ const FORM_PACKED: i64 = 1;
 
 /// A run.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+pub(super) struct Run {
     id: i64,
     level: i64,
     first: i64,
-    n_blocks: i64,
+    pub(super) n_blocks: i64,
     form: i64,
-    /// How many blocks, from the first on, the filter has seen.
-    n_learnt: i64,
-}
-
-/// Ids that formats before the fourth sorted into a table, and how far the filter has seen them.
-#[derive(Default, Clone)]
-enum Old {
-    #[default]
-    None,
-    Unlearnt,
-    LearntTo(Name),
-    Learnt,
+    part: Part,
 }
 
 /// All runs, and the filter that says which ids need not be looked for.
@@ -59,7 +46,10 @@ enum Old {
 pub(super) struct Runs {
     live: Vec<Run>,
     filter: Filter,
-    old: Old,
+    /// By which the filter learns what was there before this process.
+    lesson: Option<Arc<Lesson>>,
+    /// Ids that formats before the fourth sorted into a table, if there are any.
+    old: Option<Part>,
     merging: Option<Merging>,
     has_garbage: bool,
 }
@@ -84,10 +74,13 @@ struct Input {
 }
 
 impl Runs {
-    /// Reads which runs there are.
-    pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        let mut select = db
-            .prepare_cached("SELECT id, level, first, n_blocks, form FROM id_run WHERE live = 1")?;
+    /// Reads which runs there are. Gives what the filter is to learn, if there is anything.
+    pub(super) fn load(&mut self, db: &Connection) -> rusqlite::Result<Option<&Arc<Lesson>>> {
+        // The shortest first: most runs are short, and each that is learnt is spared.
+        let mut select = db.prepare_cached(
+            "SELECT id, level, first, n_blocks, form FROM id_run WHERE live = 1 \
+             ORDER BY n_blocks, id",
+        )?;
         let runs = select.query_map([], |row| {
             Ok(Run {
                 id: row.get(0)?,
@@ -95,16 +88,33 @@ impl Runs {
                 first: row.get(2)?,
                 n_blocks: row.get(3)?,
                 form: row.get(4)?,
-                n_learnt: 0,
+                part: Part::default(),
             })
         })?;
         self.live = runs.collect::<Result<_, _>>()?;
-        let n_blocks: i64 = self.live.iter().map(|run| run.n_blocks).sum();
-        self.filter.expect(n_blocks as usize * BLOCK_IDS);
         self.has_garbage = true;
-        let has_old = (db.prepare_cached("SELECT 1 FROM event_id LIMIT 1")?).exists([])?;
-        self.old = if has_old { Old::Unlearnt } else { Old::None };
-        Ok(())
+        let n_old: i64 = db
+            .prepare_cached("SELECT count(*) FROM event_id")?
+            .query_row([], |row| row.get(0))?;
+        let n_blocks: i64 = self.live.iter().map(|run| run.n_blocks).sum();
+        let n_ids = n_blocks as usize * BLOCK_IDS + n_old as usize;
+        if n_ids == 0 {
+            return Ok(None);
+        }
+        let (filter, room) = Filter::expecting(n_ids);
+        self.filter = filter;
+        for (run, part) in self.live.iter_mut().zip(Part::each()) {
+            run.part = part;
+        }
+        self.old = Part::each().nth(self.live.len()).filter(|_| n_old != 0);
+        let lesson = Lesson::new(self.live.clone(), self.old, room);
+        Ok(Some(self.lesson.insert(Arc::new(lesson))))
+    }
+
+    /// The last part that the filter has.
+    fn learnt(&self) -> Part {
+        let lesson = self.lesson.as_ref();
+        lesson.map_or(Part::default(), |lesson| lesson.learnt())
     }
 
     /// The runs there are now, to look into while this is changed: the blocks of a run stay until the
@@ -113,7 +123,8 @@ impl Runs {
         Runs {
             live: self.live.clone(),
             filter: self.filter.clone(),
-            old: self.old.clone(),
+            lesson: self.lesson.clone(),
+            old: self.old,
             merging: None,
             has_garbage: false,
         }
@@ -127,23 +138,19 @@ impl Runs {
     /// The digest of the event with this id, if a run has it.
     pub(super) fn find(&self, db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
         let key = Key::of(name);
+        // Asked before the filter is, for it may not have said what it learns meanwhile.
+        let learnt = self.learnt();
         let may_be_learnt = self.filter.may_have(key);
         for run in &self.live {
-            if (may_be_learnt || 0 < run.n_unlearnt())
+            if (may_be_learnt || learnt < run.part)
                 && let Some(found) = run.find(db, key)?
             {
                 return Ok(Some(found));
             }
         }
-        let may_be_old = match &self.old {
-            Old::None => false,
-            Old::Unlearnt | Old::LearntTo(..) => true,
-            Old::Learnt => may_be_learnt,
-        };
-        if may_be_old {
-            find_old(db, name)
-        } else {
-            Ok(None)
+        match self.old {
+            Some(part) if may_be_learnt || learnt < part => find_old(db, name),
+            _ => Ok(None),
         }
     }
 
@@ -151,10 +158,7 @@ impl Runs {
     pub(super) fn add(&mut self, db: &Connection, ids: &[Id]) -> rusqlite::Result<()> {
         let blocks = blocks(ids);
         let n_blocks = blocks.len() as i64;
-        let run = Run {
-            n_learnt: n_blocks,
-            ..Run::create(db, 0, n_blocks, 1)?
-        };
+        let run = Run::create(db, 0, n_blocks, 1)?;
         for (id, block) in (run.first..).zip(&blocks) {
             write_block(db, id, block)?;
         }
@@ -168,8 +172,9 @@ impl Runs {
         let n_ids = MERGE_IDS_MIN.max(MERGE_IDS_PER_FRESH * n_fresh);
         let n_blocks = DELETED_PER_MERGED * n_ids.div_ceil(BLOCK_IDS);
         self.delete_some(db, n_blocks as i64)?;
-        self.learn(db, n_fresh)?;
-        if self.merging.is_none() {
+        // What is being learnt keeps its blocks.
+        let is_learning = (self.lesson.as_ref()).is_some_and(|lesson| !lesson.is_over());
+        if self.merging.is_none() && !is_learning {
             self.merging = self.begin_merge(db)?;
         }
         let Some(merging) = &mut self.merging else {
@@ -183,17 +188,14 @@ impl Runs {
         self.merging = None;
         let mut set_live = db.prepare_cached("UPDATE id_run SET live = ?2 WHERE id = ?1")?;
         set_live.execute([output.id, 1])?;
-        // The filter has what it has of them; what it lacks it reads in the new run.
-        let mut is_learnt = true;
+        // The filter has all of it when it has all of them.
+        let mut part = Part::default();
         for run in merged {
             set_live.execute([run.id, 0])?;
-            let is_this = |live: &mut Run| live.id == run.id;
-            for live in self.live.extract_if(.., is_this) {
-                is_learnt &= live.n_unlearnt() == 0;
-            }
+            self.live.retain(|live| live.id != run.id);
+            part = part.max(run.part);
         }
-        let n_learnt = if is_learnt { output.n_blocks } else { 0 };
-        self.live.push(Run { n_learnt, ..output });
+        self.live.push(Run { part, ..output });
         self.has_garbage = true;
         Ok(())
     }
@@ -255,62 +257,6 @@ impl Runs {
         }
         Ok(())
     }
-
-    /// Whether the filter has not seen all runs.
-    pub(super) fn has_unlearnt(&self) -> bool {
-        self.live.iter().any(|run| 0 < run.n_unlearnt())
-    }
-
-    /// Lets the filter see some more of what was there before this process.
-    fn learn(&mut self, db: &Connection, n_fresh: usize) -> rusqlite::Result<()> {
-        let n_ids = (LEARN_IDS_PER_FRESH * n_fresh).clamp(LEARN_IDS_MIN, LEARN_IDS_MAX);
-        let mut n_blocks = n_ids.div_ceil(BLOCK_IDS) as i64;
-        while 0 < n_blocks {
-            // The shortest first: a run is spared when it is learnt whole, and most are short.
-            let unlearnt = self.live.iter_mut().filter(|run| 0 < run.n_unlearnt());
-            let Some(run) = unlearnt.min_by_key(|run| run.n_unlearnt()) else {
-                break;
-            };
-            let end = run.n_learnt + n_blocks.min(run.n_unlearnt());
-            for block in run.n_learnt..end {
-                let filter = &mut self.filter;
-                let ids = run.block(db, block)?;
-                ids.iter().for_each(|id| filter.add(id.key()));
-            }
-            n_blocks -= end - run.n_learnt;
-            run.n_learnt = end;
-        }
-        if n_blocks == 0 {
-            return Ok(());
-        }
-        let after = match self.old {
-            Old::None | Old::Learnt => return Ok(()),
-            Old::Unlearnt => Name {
-                account: i64::MIN,
-                hash: [0; 16],
-            },
-            Old::LearntTo(name) => name,
-        };
-        let mut select = db.prepare_cached(
-            "SELECT account, hash FROM event_id WHERE (account, hash) > (?1, ?2) \
-             ORDER BY account, hash LIMIT ?3",
-        )?;
-        let mut rows = select.query(params![after.account, after.hash, n_ids as i64])?;
-        let mut n_read = 0;
-        while let Some(row) = rows.next()? {
-            let name = Name {
-                account: row.get(0)?,
-                hash: row.get(1)?,
-            };
-            self.filter.add(Key::of(&name));
-            self.old = Old::LearntTo(name);
-            n_read += 1;
-        }
-        if n_read < n_ids {
-            self.old = Old::Learnt;
-        }
-        Ok(())
-    }
 }
 
 /// Runs that lack blocks, and so would not know the events they should know.
@@ -343,11 +289,6 @@ fn find_old(db: &Connection, name: &Name) -> rusqlite::Result<Option<u32>> {
 }
 
 impl Run {
-    /// Blocks that the filter has not seen.
-    fn n_unlearnt(&self) -> i64 {
-        self.n_blocks - self.n_learnt
-    }
-
     /// Writes down that there is a run, with room for so many blocks.
     fn create(db: &Connection, level: i64, n_blocks: i64, live: i64) -> rusqlite::Result<Run> {
         let first: i64 = db
@@ -363,7 +304,7 @@ impl Run {
             first,
             n_blocks,
             form: FORM_PACKED,
-            n_learnt: 0,
+            part: Part::default(),
         })
     }
 
@@ -376,6 +317,35 @@ impl Run {
             let ids = Block::parse(bytes).and_then(|block| block.ids());
             ids.ok_or_else(|| corrupt_text("ids"))
         })
+    }
+
+    /// Shows the keys of some of its blocks.
+    pub(super) fn each_key(
+        &self,
+        db: &Connection,
+        blocks: Range<i64>,
+        mut see: impl FnMut(Key),
+    ) -> rusqlite::Result<()> {
+        let mut select =
+            db.prepare_cached("SELECT ids FROM id_block WHERE ?1 <= id AND id < ?2 ORDER BY id")?;
+        let mut rows = select.query([self.first + blocks.start, self.first + blocks.end])?;
+        let mut n_left = blocks.end - blocks.start;
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(0)?.as_blob()?;
+            if self.form == FORM_PLAIN {
+                ids_in(bytes)?
+                    .iter()
+                    .for_each(|id| see(Id::read(*id).key()));
+            } else {
+                let seen = Block::parse(bytes).and_then(|block| block.each_key(&mut see));
+                seen.ok_or_else(|| corrupt_text("ids"))?;
+            }
+            n_left -= 1;
+        }
+        // A run says which blocks it has.
+        (n_left == 0)
+            .then_some(())
+            .ok_or_else(|| corrupt_text("ids"))
     }
 
     /// Where one of its blocks says that an id is.
@@ -512,62 +482,19 @@ fn write_block(db: &Connection, id: i64, block: &[u8]) -> rusqlite::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::{add, archive, name};
     use super::super::{Ids, UNSORTED_IDS_MAX};
     use super::*;
 
-    /// An archive with runs of several lengths as another process has left it, and its last commit.
-    fn left_behind() -> (Connection, i64, u64) {
+    /// An archive with runs of several lengths as another process has left it, its last commit, and how many
+    /// ids it has.
+    pub(in super::super) fn left_behind() -> (Connection, i64, u64) {
         let db = archive();
         let (mut ids, mut change) = (Ids::default(), 0);
         let n_ids = 11 * UNSORTED_IDS_MAX as u64;
         add(&mut ids, &db, &mut change, 0..n_ids, 128);
         (db, change, n_ids)
-    }
-
-    #[test]
-    fn a_commit_learns_the_shortest_runs_first_and_no_more_than_its_limit() {
-        let (db, mut change, n_ids) = left_behind();
-        let mut ids = Ids::default();
-        ids.begin(&db, change).unwrap();
-        let mut before: Vec<i64> = ids.runs.live.iter().map(Run::n_unlearnt).collect();
-        before.sort_unstable();
-        assert!(before.first() < before.last(), "{before:?}");
-        let n_left = |ids: &Ids| ids.runs.live.iter().map(Run::n_unlearnt).sum::<i64>();
-        let limit = |n_ids: usize| n_ids.div_ceil(BLOCK_IDS) as i64;
-
-        let mut n_before = n_left(&ids);
-        ids.finish(&db, change).unwrap();
-        assert_eq!(n_left(&ids), n_before, "nothing came");
-        add(&mut ids, &db, &mut change, n_ids..n_ids + 1, 1);
-        assert_eq!(n_before - n_left(&ids), limit(LEARN_IDS_MIN));
-        n_before = n_left(&ids);
-        add(&mut ids, &db, &mut change, n_ids + 1..n_ids + 101, 100);
-        assert_eq!(n_before - n_left(&ids), limit(LEARN_IDS_MAX));
-        let shortest = ids.runs.live.iter().min_by_key(|run| run.n_blocks).unwrap();
-        assert_eq!(shortest.n_unlearnt(), 0);
-    }
-
-    #[test]
-    fn a_new_id_is_looked_for_in_no_run_that_is_learnt() {
-        let (db, mut change, n_ids) = left_behind();
-        let mut ids = Ids::default();
-        ids.begin(&db, change).unwrap();
-        assert!(ids.has_unlearnt());
-        let n_commits = n_ids / LEARN_IDS_MAX as u64 + 1;
-        let end = n_ids + 2 * n_commits;
-        add(&mut ids, &db, &mut change, n_ids..end, 2);
-        assert!(ids.runs.live.iter().all(|run| run.n_unlearnt() == 0));
-        assert!(!ids.has_unlearnt());
-        // Whoever looks now finds damage.
-        db.execute("DELETE FROM id_block", []).unwrap();
-        ids.begin(&db, change).unwrap();
-        let n_looked = (end..end + 1_000)
-            .filter(|n| ids.know(&db, &name(*n), 0).is_err())
-            .count();
-        assert!(n_looked < 100, "{n_looked}");
-        assert!(ids.know(&db, &name(0), 0).is_err());
     }
 
     #[test]
