@@ -20,7 +20,6 @@ mod tail;
 mod team;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 
 use crate::app::App;
@@ -46,7 +45,7 @@ pub use events::{BATCH_BYTES_MAX, BATCHES_AT_ONCE_MAX, BODY_SECS_MAX, EVENT_BYTE
 /// Bytes of a form or another small request body.
 pub const FORM_BYTES_MAX: usize = 1 << 20;
 
-/// Every route.
+/// Every route. Each handler that reads a body has a limit of its own, with a name.
 pub fn router(app: App) -> Router {
     let sources = rustdesk::routes(&app).unwrap_or_default();
     Router::new()
@@ -101,7 +100,5 @@ pub fn router(app: App) -> Router {
         .merge(sources)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        // Every handler has a limit of its own, with a name.
-        .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }

@@ -74,6 +74,8 @@ struct Making {
     /// Sealed sessions that are inflated later, where the answer is plain XML.
     sealed: Option<SealedChunk>,
     out: Vec<u8>,
+    /// A chunk for whoever asked for just one.
+    kept: Option<Chunk>,
     buffers: Buffers,
     chunk_bytes: usize,
     chunk_bytes_max: usize,
@@ -158,6 +160,7 @@ impl Report {
             told: Vec::new(),
             sealed: is_plain.then(|| SealedChunk::new(&links, &buffers)),
             out,
+            kept: None,
             buffers,
             chunk_bytes: CHUNK_BYTES_FIRST,
             chunk_bytes_max: if is_plain {
@@ -241,10 +244,10 @@ impl Report {
                 None => running.end.told().await.map(|()| None),
             };
         }
-        let (sender, mut receiver) = mpsc::channel(1);
         while self.reading.is_some() {
-            self.pages(&sender).await?;
-            if let Ok(chunk) = receiver.try_recv() {
+            self.pages(None).await?;
+            let kept = self.making.lock().map_err(|_| poisoned())?.kept.take();
+            if let Some(chunk) = kept {
                 return chunk.into_bytes().map(Some);
             }
             // A page on which no session fitted: it goes on.
@@ -262,19 +265,20 @@ impl Report {
                 // The client went away.
                 return Ok(());
             }
-            self.pages(chunks).await?;
+            self.pages(Some(chunks)).await?;
         }
         Ok(())
     }
 
-    /// Sends pages as long as there is room for them, at least one.
-    async fn pages(&mut self, chunks: &mpsc::Sender<Chunk>) -> Result<(), StoreError> {
+    /// Sends pages as long as there is room for them, at least one; without somebody to send to it keeps
+    /// the first.
+    async fn pages(&mut self, chunks: Option<&mpsc::Sender<Chunk>>) -> Result<(), StoreError> {
         let Some(reading) = self.reading.take() else {
             return Ok(());
         };
         let pages = Pages {
             making: Arc::clone(&self.making),
-            chunks: chunks.clone(),
+            chunks: chunks.cloned(),
             began: None,
         };
         let reading = self.store.pages(reading, Box::new(pages)).await?;
@@ -366,7 +370,8 @@ impl End {
 /// The pages of a report, where they are read.
 struct Pages {
     making: Arc<Mutex<Making>>,
-    chunks: mpsc::Sender<Chunk>,
+    /// None where the first chunk is kept.
+    chunks: Option<mpsc::Sender<Chunk>>,
     /// When a page began that should be quick.
     began: Option<Instant>,
 }
@@ -396,8 +401,17 @@ impl Scan for Pages {
         making.here.note(took, has_made);
         let is_over = reading.is_done() || making.is_enough();
         let chunk = making.take_chunk(is_over);
-        let is_taken = chunk.is_empty() || self.chunks.try_send(chunk).is_ok();
-        let has_room = is_taken && 0 < self.chunks.capacity();
+        let has_room = match &self.chunks {
+            Some(chunks) => {
+                let is_taken = chunk.is_empty() || chunks.try_send(chunk).is_ok();
+                is_taken && 0 < chunks.capacity()
+            }
+            None if chunk.is_empty() => true,
+            None => {
+                making.kept = Some(chunk);
+                false
+            }
+        };
         Ok(if is_over || !has_room || !making.renewed.is_empty() {
             Flow::Full
         } else {

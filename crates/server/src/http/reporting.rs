@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -81,10 +81,14 @@ pub(super) fn parse_query(query: Option<&str>) -> Params {
 /// Parameters of the query string and of a form body. Whatever media type a client claims, a body
 /// that is no form has no known parameters in it.
 pub(super) async fn params(query: Option<&str>, body: Body) -> Result<Params, ApiError> {
-    let body = match tokio::time::timeout(FORM_WAIT, to_bytes(body, FORM_BYTES_MAX)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if is_too_long(&error) => return Err(body_too_long(FORM_BYTES_MAX)),
-        Ok(Err(_)) | Err(_) => return Err(body_broken()),
+    let body = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        match tokio::time::timeout(FORM_WAIT, to_bytes(body, FORM_BYTES_MAX)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(error)) if is_too_long(&error) => return Err(body_too_long(FORM_BYTES_MAX)),
+            Ok(Err(_)) | Err(_) => return Err(body_broken()),
+        }
     };
     let query = form_urlencoded::parse(query.unwrap_or("").as_bytes());
     let form = form_urlencoded::parse(&body);

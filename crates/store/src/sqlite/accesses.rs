@@ -11,6 +11,9 @@ use crate::{AccessEntry, StoreError};
 
 /// Entries that may wait.
 const ACCESS_PENDING_MAX: usize = if cfg!(test) { 4 } else { 100_000 };
+/// Entries that one statement writes: for each one SQLite looks up the last number of an entry, and writes it
+/// down.
+const INSERTED_AT_ONCE: usize = if cfg!(test) { 3 } else { 64 };
 
 /// Entries that wait for a commit.
 #[derive(Default)]
@@ -69,19 +72,11 @@ impl Accesses {
             std::mem::take(&mut pending.entries)
         };
         written.extend(entries);
-        let mut insert = db.prepare_cached(
-            "INSERT INTO access_log (at, who, action, detail, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?;
-        for entry in &written[n_before..] {
-            insert.execute(params![
-                entry.at.millis(),
-                entry.who,
-                entry.action,
-                entry.detail,
-                entry.outcome
-            ])?;
+        let (many, rest) = written[n_before..].as_chunks::<INSERTED_AT_ONCE>();
+        for entries in many {
+            insert(db, entries)?;
         }
-        Ok(())
+        rest.chunks(1).try_for_each(|entry| insert(db, entry))
     }
 
     /// After a commit: what it wrote waits no longer.
@@ -102,6 +97,23 @@ impl Accesses {
         pending.entries = std::mem::take(&mut *written);
         end(pending);
     }
+}
+
+/// Writes entries with one statement, of which there are two lengths.
+fn insert(db: &Connection, entries: &[AccessEntry]) -> rusqlite::Result<()> {
+    let values = vec!["(?, ?, ?, ?, ?)"; entries.len()].join(", ");
+    let columns = "at, who, action, detail, outcome";
+    let mut insert = db.prepare_cached(&format!(
+        "INSERT INTO access_log ({columns}) VALUES {values}"
+    ))?;
+    for (idx, entry) in (0..).step_by(5).zip(entries) {
+        insert.raw_bind_parameter(idx + 1, entry.at.millis())?;
+        let texts = [&entry.who, &entry.action, &entry.detail, &entry.outcome];
+        for (idx, text) in (idx + 2..).zip(texts) {
+            insert.raw_bind_parameter(idx, text)?;
+        }
+    }
+    insert.raw_execute().map(drop)
 }
 
 /// After a transaction, whatever came of it: tells how many entries found no room since the last one.
