@@ -295,7 +295,7 @@ impl App {
             base: config
                 .public_url
                 .clone()
-                .unwrap_or_else(|| format!("http://{host}")),
+                .unwrap_or_else(|| ["http://", host].concat()),
             account: account.id.0.to_string(),
             expires,
             recordings: match account.permissions.reporting {

@@ -1,5 +1,7 @@
 //! What goes into an archive and comes out of it, besides sessions as such.
 
+use std::borrow::Cow;
+
 use debrief_domain::{At, Event, Lsid, Permissions, Recording, RepId, SiteId, TeamId};
 
 /// Why a call failed, as far as a caller can act on it.
@@ -376,7 +378,7 @@ pub struct AccessEntry {
     /// The account's name, or who else it was.
     pub who: String,
     /// What was done, in one word, such as `report`.
-    pub action: String,
+    pub action: Cow<'static, str>,
     /// On what: parameters without secrets.
     pub detail: String,
     /// What came of it.

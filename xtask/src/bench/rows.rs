@@ -448,7 +448,8 @@ fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
     set_cache(&stand.archive(), Cache::Warm)?;
     let mut bytes = vec![0; usize::try_from(mean)?];
     File::open(stand.files().join(format!("{REPORT_FILE}.gz")))?.read_exact(&mut bytes)?;
-    fs::write(stand.files().join("one"), &bytes)?;
+    // As nginx looks for it first.
+    fs::write(stand.files().join("one.gz"), &bytes)?;
     let file = |sending: Sending| {
         [load::get(
             &sending.target("one"),

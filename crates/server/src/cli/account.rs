@@ -123,7 +123,7 @@ fn note(store: &Store, action: &str, name: &str) {
     store.log_access(AccessEntry {
         at: Clock::System.now(),
         who: "command line".into(),
-        action: format!("account {action}"),
+        action: format!("account {action}").into(),
         detail: name.into(),
         outcome: String::new(),
     });

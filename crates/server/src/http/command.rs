@@ -86,7 +86,7 @@ async fn answer(
         Command::ApiInfo => head.api_information(&caller.account.permissions, app.now()),
         Command::CheckHealth => health(app, head, headers).await,
     };
-    note(app, caller, "command", &action.words(params));
+    note(app, caller, "command", action.words(params));
     Ok(document)
 }
 

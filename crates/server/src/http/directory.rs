@@ -135,7 +135,7 @@ async fn write(
     };
     if !changes.is_empty() {
         app.changed();
-        note(app, &caller, "directory", &changes.join("; "));
+        note(app, &caller, "directory", changes.join("; "));
     }
     Ok(ok(json!({ "changes": changes })))
 }

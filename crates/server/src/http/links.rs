@@ -418,7 +418,7 @@ fn attachment(media_type: &'static str, name: &str, body: String) -> Response {
 }
 
 /// Notes in the access log who looked at what.
-fn note(app: &App, admitted: &Admitted, action: &str, detail: &str) {
+fn note(app: &App, admitted: &Admitted, action: &'static str, detail: &str) {
     app.store().log_access(AccessEntry {
         at: app.now(),
         who: admitted.account.name.clone(),

@@ -469,7 +469,7 @@ async fn finish(
         Err(KeepError::Store(error)) => return Err(error.into()),
     }
     app.changed();
-    note(app, caller, "recording kept", &words(&kept.key));
+    note(app, caller, "recording kept", words(&kept.key));
     if let Err(error) = upload.discard().await {
         tracing::warn!(%error, "the file of a finished upload could not be deleted");
     }

@@ -62,7 +62,7 @@ async fn answer(
     let report = report
         .await
         .map_err(|_| StoreError::refused("the report was given up"))?;
-    note(app, caller, "report", &words(params));
+    note(app, caller, "report", words(params));
     let body = match report.nothing_found(dialect, &config.namespace) {
         Some(document) => Body::from(document),
         None => Body::from_stream(stream::iter(

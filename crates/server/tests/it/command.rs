@@ -172,7 +172,7 @@ async fn an_account_that_may_not_command_is_told_so() {
     );
     let refused = world.accesses().await.pop().unwrap();
     assert_eq!(
-        (refused.who.as_str(), refused.action.as_str()),
+        (refused.who.as_str(), &*refused.action),
         ("denied", "refused")
     );
 }

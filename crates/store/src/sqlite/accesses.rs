@@ -108,7 +108,7 @@ fn insert(db: &Connection, entries: &[AccessEntry]) -> rusqlite::Result<()> {
     ))?;
     for (idx, entry) in (0..).step_by(5).zip(entries) {
         insert.raw_bind_parameter(idx + 1, entry.at.millis())?;
-        let texts = [&entry.who, &entry.action, &entry.detail, &entry.outcome];
+        let texts = [&*entry.who, &entry.action, &entry.detail, &entry.outcome];
         for (idx, text) in (idx + 2..).zip(texts) {
             insert.raw_bind_parameter(idx, text)?;
         }
@@ -146,7 +146,7 @@ pub(super) fn read(
             let entry = AccessEntry {
                 at: At::from_millis(row.get(1)?).unwrap_or(At::MIN),
                 who: row.get(2)?,
-                action: row.get(3)?,
+                action: row.get::<_, String>(3)?.into(),
                 detail: row.get(4)?,
                 outcome: row.get(5)?,
             };
