@@ -6,12 +6,13 @@ mod decoders;
 mod fairness;
 mod flask;
 mod ingest;
+mod lookup;
 mod part;
 mod upload;
 mod xmlagg;
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,12 +22,13 @@ use anyhow::{Context as _, ensure};
 
 use super::census::Census;
 use super::debrief::Server;
-use super::flood::{self, Lookups, Stream};
+use super::flood::{self, Stream};
 use super::load::{self, Coding};
 use super::peers::{NGINX_MISSING, Sending, XMLLINT_MISSING, Xmllint};
 use super::results::{Measured, median};
-use super::stand::{Cache, REPORT_FILE, Stand, folder_bytes, near, set_cache};
+use super::stand::{REPORT_FILE, Stand, folder_bytes, near};
 use fairness::Beside;
+pub(super) use lookup::{cold_lookups, lookup_requests};
 
 /// One comparison.
 #[derive(Debug)]
@@ -139,7 +141,15 @@ pub(super) static ROWS: &[Row] = &[
         against: "nginx static file of that size",
         goals: goals(0.5, 0.8),
         better: Better::Higher,
-        measure: lookup,
+        measure: lookup::against_one_file,
+    },
+    Row {
+        key: "lookup-files",
+        name: "lookup by lsid, 16 connections, token checked",
+        against: "nginx with a file for each of these sessions",
+        goals: None,
+        better: Better::Higher,
+        measure: lookup::against_files,
     },
     Row {
         key: "first-byte",
@@ -313,11 +323,7 @@ pub(crate) fn parse_key(key: &str) -> Result<&'static Row, String> {
 }
 
 pub(super) const MEGABYTE: f64 = 1e6;
-/// Sessions asked for to learn how long a lookup's answer is.
-const LOOKUP_TRIALS: usize = 200;
 const LOOKUP_TOLERANCE: f64 = 0.2;
-/// Requests are made before anything is measured, and held in memory: so many of them at most.
-const LOOKUP_SESSIONS_MAX: usize = 500_000;
 /// After a report was cut at its first byte, the server gets so long to notice.
 const CUT_PAUSE: Duration = Duration::from_millis(5);
 const FILTER_SHARE: f64 = 0.01;
@@ -437,95 +443,6 @@ fn on_the_fly(stand: &mut Stand) -> anyhow::Result<Measured> {
     Ok(compared("MB of XML/s", debrief, peer, |ours, theirs| {
         ours / theirs
     }))
-}
-
-fn lookup(stand: &mut Stand) -> anyhow::Result<Measured> {
-    let Some(nginx) = &stand.nginx else {
-        return Ok(missing(NGINX_MISSING));
-    };
-    let server = stand.server()?;
-    let (requests, mean) = lookup_requests(stand)?;
-    set_cache(&stand.archive(), Cache::Warm)?;
-    let mut bytes = vec![0; usize::try_from(mean)?];
-    File::open(stand.files().join(format!("{REPORT_FILE}.gz")))?.read_exact(&mut bytes)?;
-    // As nginx looks for it first.
-    fs::write(stand.files().join("one.gz"), &bytes)?;
-    let file = |sending: Sending| {
-        [load::get(
-            &sending.target("one"),
-            Coding::Gzip,
-            &server.token,
-        )]
-    };
-    let (sendfile, copied) = (file(Sending::Sendfile), file(Sending::Copied));
-    let lookups = |address, requests| Lookups {
-        address,
-        requests,
-        lasts: stand.scale.sample,
-        mean_bytes: near(mean, LOOKUP_TOLERANCE),
-    };
-    let [debrief, sendfile, copied] = rounds(
-        stand.scale.n_repeats,
-        [
-            &mut || lookups(server.address, &requests).run(),
-            &mut || lookups(nginx.address, &sendfile).run(),
-            &mut || lookups(nginx.address, &copied).run(),
-        ],
-    )?;
-    let peer = better_of(sendfile, copied);
-    Ok(compared("lookups/s", debrief, peer, |ours, theirs| {
-        ours / theirs
-    }))
-}
-
-/// How many lookups a second there are where hardly anything of the archive is in memory at first.
-pub(super) fn cold_lookups(stand: &mut Stand) -> anyhow::Result<f64> {
-    stand.stop()?;
-    set_cache(&stand.archive(), Cache::Cold)?;
-    stand.restart()?;
-    let (requests, mean) = lookup_requests(stand)?;
-    Lookups {
-        address: stand.server()?.address,
-        requests: &requests,
-        lasts: stand.scale.sample,
-        mean_bytes: near(mean, LOOKUP_TOLERANCE),
-    }
-    .run()
-}
-
-/// A request for each session of the archive, in any order, and the mean length of the answers.
-pub(super) fn lookup_requests(stand: &Stand) -> anyhow::Result<(Vec<Vec<u8>>, u64)> {
-    let server = stand.server()?;
-    let mut lsids = stand.lsids.clone();
-    fastrand::Rng::with_seed(1).shuffle(&mut lsids);
-    let mut n_bytes = 0;
-    let trials = &lsids[..LOOKUP_TRIALS.min(lsids.len())];
-    for lsid in trials {
-        n_bytes += ask_one(stand, lsid)?;
-    }
-    let mean = n_bytes / trials.len() as u64;
-    let request = |lsid: &String| server.report(&format!("lsid={lsid}"), Coding::Gzip);
-    Ok((
-        lsids[..LOOKUP_SESSIONS_MAX.min(lsids.len())]
-            .iter()
-            .map(request)
-            .collect(),
-        mean,
-    ))
-}
-
-/// Asks for one session in both codings, checks that it is the one, and gives the gzip length.
-fn ask_one(stand: &Stand, lsid: &str) -> anyhow::Result<u64> {
-    let selection = format!("lsid={lsid}");
-    let mut body = Vec::new();
-    stand.ask(&selection, Coding::Identity, &mut body)?;
-    let found = Census::read(body.as_slice())?;
-    ensure!(
-        found.lsids == [lsid],
-        "`{selection}` gave {:?}",
-        found.lsids
-    );
-    stand.ask(&selection, Coding::Gzip, &mut io::sink())
 }
 
 fn first_byte(stand: &mut Stand) -> anyhow::Result<Measured> {
@@ -680,7 +597,7 @@ fn archive_size(stand: &mut Stand) -> anyhow::Result<Measured> {
 pub(super) fn fresh_and_idle(stand: &mut Stand) -> anyhow::Result<f64> {
     stand.restart()?;
     let lsid = stand.census.lsids.first().context("no session")?.clone();
-    ask_one(stand, &lsid)?;
+    lookup::ask_one(stand, &lsid)?;
     megabytes(stand.server()?)
 }
 
