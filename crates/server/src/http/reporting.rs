@@ -71,7 +71,7 @@ fn refuse(app: &App, error: ApiError, params: &Params) -> Response {
 
 pub(super) fn parse_query(query: Option<&str>) -> Params {
     let query = query.unwrap_or("");
-    if query.contains(['%', '+']) {
+    if memchr::memchr2(b'%', b'+', query.as_bytes()).is_some() {
         let pairs = form_urlencoded::parse(query.as_bytes());
         let pairs = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
         return Params(pairs.collect());
