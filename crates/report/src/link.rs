@@ -157,7 +157,7 @@ impl Links {
     fn behind(&self, target: LinkTarget, instance: u32) -> String {
         let (name, expires) = (target.name(), self.expires.to_string());
         let instance = instance.to_string();
-        // Each report makes some: a formatter takes longer than to sign.
+        // Without a formatter, which takes longer than the signature: each report makes some of these.
         [
             "%3Bt%3Dsd%3Bm%3D",
             name,

@@ -1,5 +1,5 @@
-//! The embedded archive: one SQLite file with segment files beside it, one thread that writes (and one
-//! that settles for it), a few that read.
+//! The embedded archive: one SQLite file with segment files beside it, one thread that writes (one that
+//! settles for it, and one that learns after a start which events are there), a few that read.
 //!
 //! Events are acknowledged when they are written into a journal, and become part of their sessions a
 //! moment later: whoever wants to see sessions waits for that. Readers run short transactions only, but
@@ -180,7 +180,8 @@ impl Sqlite {
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
         let (lessons, learner) = ids::Lessons::new();
         let db_learnt = open::open_reader(directory)?;
-        let learn = Box::new(move || learner.run(&db_learnt));
+        let grants_learnt = Arc::clone(&grants);
+        let learn = Box::new(move || learner.run(&db_learnt, &grants_learnt));
         threads.push(spawn("store-learner", learn)?);
         let known = Known::new(journal, &segments, ids::Ids::new(lessons));
         let spots = Arc::new(Spots::open(directory, &grants)?);

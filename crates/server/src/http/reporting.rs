@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
-use axum::extract::{RawQuery, State};
+use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -31,23 +31,20 @@ pub(super) const FORM_WAIT: Duration = Duration::from_secs(30);
 const DEBRIEF_NEXT: HeaderName = HeaderName::from_static("debrief-next");
 
 /// Answers `GET` and `POST` with the report that the parameters ask for.
-pub(crate) async fn report(
-    State(app): State<App>,
-    address: Address,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let caller = match Caller::find(&app, address, &headers).await {
+pub(crate) async fn report(State(app): State<App>, address: Address, request: Request) -> Response {
+    // As they are: extractors would copy them.
+    let (parts, body) = request.into_parts();
+    let (query, headers) = (parts.uri.query(), &parts.headers);
+    let caller = match Caller::find(&app, address, headers).await {
         Ok(caller) => caller,
         // Without a token the body is not read: only the query string says what is wanted.
-        Err(error) => return refuse(&app, error, &parse_query(query.as_deref())),
+        Err(error) => return refuse(&app, error, &parse_query(query)),
     };
-    let params = match params(query.as_deref(), body).await {
+    let params = match params(query, body).await {
         Ok(params) => params,
         Err(error) => return error.respond(&app),
     };
-    match answer(&app, &caller, &params, &headers).await {
+    match answer(&app, &caller, &params, headers).await {
         Ok(response) => response,
         Err(error) => {
             note(&app, &caller, "refused", error.sentence());
@@ -301,14 +298,12 @@ pub(super) fn note(app: &App, caller: &Caller, action: &'static str, detail: imp
 }
 
 /// So many characters of a detail.
-fn shortened(mut detail: String) -> String {
-    // Most have fewer bytes than that.
-    if DETAIL_CHARS_MAX < detail.len()
-        && let Some((end, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX)
-    {
-        detail.truncate(end);
+fn shortened(detail: String) -> String {
+    // What is cut off takes no memory either.
+    match detail.char_indices().nth(DETAIL_CHARS_MAX) {
+        Some((end, _)) => detail[..end].to_owned(),
+        None => detail,
     }
-    detail
 }
 
 /// `GET /check_health`: 200 when the archive answers, 500 when it does not. No data.
@@ -353,7 +348,9 @@ mod tests {
     fn a_detail_has_at_most_so_many_characters() {
         let detail = "é".repeat(DETAIL_CHARS_MAX);
         assert_eq!(shortened(detail.clone()), detail);
-        assert_eq!(shortened(format!("{detail}x")), detail);
+        let cut = shortened(format!("{detail}{}", "x".repeat(1 << 20)));
+        assert_eq!(cut, detail);
+        assert_eq!(cut.capacity(), detail.len());
     }
 
     #[test]

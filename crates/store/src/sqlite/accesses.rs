@@ -10,10 +10,11 @@ use super::error::refused_or_corrupt;
 use crate::{AccessEntry, StoreError};
 
 /// Entries that may wait.
-const ACCESS_PENDING_MAX: usize = if cfg!(test) { 4 } else { 100_000 };
-/// Entries that one statement writes: for each one SQLite looks up the last number of an entry, and writes it
-/// down.
-const INSERTED_AT_ONCE: usize = if cfg!(test) { 3 } else { 64 };
+const ACCESS_PENDING_MAX: usize = if cfg!(test) { 8 } else { 100_000 };
+/// Entries that one statement writes: each statement looks up the last entry's number and writes it down.
+const STATEMENT_ENTRIES_MAX: usize = if cfg!(test) { 3 } else { 64 };
+/// What an entry consists of, in order.
+const COLUMNS: [&str; 5] = ["at", "who", "action", "detail", "outcome"];
 
 /// Entries that wait for a commit.
 #[derive(Default)]
@@ -72,7 +73,7 @@ impl Accesses {
             std::mem::take(&mut pending.entries)
         };
         written.extend(entries);
-        let (many, rest) = written[n_before..].as_chunks::<INSERTED_AT_ONCE>();
+        let (many, rest) = written[n_before..].as_chunks::<STATEMENT_ENTRIES_MAX>();
         for entries in many {
             insert(db, entries)?;
         }
@@ -101,15 +102,14 @@ impl Accesses {
 
 /// Writes entries with one statement, of which there are two lengths.
 fn insert(db: &Connection, entries: &[AccessEntry]) -> rusqlite::Result<()> {
-    let values = vec!["(?, ?, ?, ?, ?)"; entries.len()].join(", ");
-    let columns = "at, who, action, detail, outcome";
-    let mut insert = db.prepare_cached(&format!(
-        "INSERT INTO access_log ({columns}) VALUES {values}"
-    ))?;
-    for (idx, entry) in (0..).step_by(5).zip(entries) {
-        insert.raw_bind_parameter(idx + 1, entry.at.millis())?;
+    let (columns, values) = (COLUMNS.join(", "), ["?"; COLUMNS.len()].join(", "));
+    let values = vec![format!("({values})"); entries.len()].join(", ");
+    let sql = format!("INSERT INTO access_log ({columns}) VALUES {values}");
+    let mut insert = db.prepare_cached(&sql)?;
+    for (before, entry) in (0..).step_by(COLUMNS.len()).zip(entries) {
+        insert.raw_bind_parameter(before + 1, entry.at.millis())?;
         let texts = [&*entry.who, &entry.action, &entry.detail, &entry.outcome];
-        for (idx, text) in (idx + 2..).zip(texts) {
+        for (idx, text) in (before + 2..).zip(texts) {
             insert.raw_bind_parameter(idx, text)?;
         }
     }
@@ -163,11 +163,30 @@ mod tests {
 
     fn entry(n: usize) -> AccessEntry {
         AccessEntry {
-            at: At::MIN,
-            who: "tool".into(),
-            action: "report".into(),
+            at: At::from_millis(n as i64).unwrap(),
+            who: format!("who{n}"),
+            action: format!("action{n}").into(),
             detail: n.to_string(),
-            outcome: String::new(),
+            outcome: format!("outcome{n}"),
+        }
+    }
+
+    #[test]
+    fn entries_come_back_whole_and_in_order_however_many_are_written_at_once() {
+        for n_entries in 0..=ACCESS_PENDING_MAX {
+            let (db, accesses) = (archive(), Accesses::default());
+            let entries: Vec<AccessEntry> = (0..n_entries).map(entry).collect();
+            entries
+                .iter()
+                .cloned()
+                .for_each(|entry| accesses.add(entry));
+            accesses.write(&db).unwrap();
+            let mut written = read(&db, u64::MAX, n_entries + 1).unwrap();
+            written.reverse();
+            let numbers: Vec<u64> = written.iter().map(|(number, _)| *number).collect();
+            assert_eq!(numbers, (1..=n_entries as u64).collect::<Vec<_>>());
+            let written: Vec<AccessEntry> = written.into_iter().map(|(_, entry)| entry).collect();
+            assert_eq!(written, entries);
         }
     }
 

@@ -431,8 +431,10 @@ fn show(
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
+    let room = scan.room();
     let mut rows: Vec<body::Row> = if shelved.is_empty() {
-        sealed_rows(db, reading, first, TOGETHER_MAX.min(*n_left)).map_err(refused_or_corrupt)?
+        let n_max = TOGETHER_MAX.min(*n_left);
+        sealed_rows(db, reading, first, (n_max, room)).map_err(refused_or_corrupt)?
     } else {
         let mut rows = Vec::with_capacity(shelved.len());
         rows.extend(shelved.iter().map_while(|row| *row).take(*n_left));
@@ -453,7 +455,6 @@ fn show(
         return show_live(db, segments, first, scan);
     }
     let mut flow = Flow::More;
-    let room = scan.room();
     body::read_each(segments, &rows, room, |idx, body| {
         let row = &rows[idx];
         reading.last = reading.queue.pop_front();
@@ -465,12 +466,13 @@ fn show(
     Ok(flow)
 }
 
-/// The rows of the sealed sessions at the front of the queue; none when the first is not sealed.
+/// The rows of the sealed sessions at the front of the queue; none when the first is not sealed. So many at
+/// most, and no more of those that lie scattered than have so many bytes: what finds no room is looked for again.
 fn sealed_rows(
     db: &Connection,
     reading: &Reading,
     first: i64,
-    n_max: usize,
+    (n_max, room): (usize, u64),
 ) -> rusqlite::Result<Vec<body::Row>> {
     let mut statement = db.prepare_cached(
         "SELECT place, change, names, segment, at, len FROM body WHERE ?1 <= place ORDER BY place",
@@ -495,11 +497,16 @@ fn sealed_rows(
     }
     // The others lie scattered.
     let mut rows = body::Rows::of(db)?;
+    let mut n_bytes: u64 = found.iter().map(|row| row.slot.len).sum();
     for place in wanted {
-        match rows.get(place)? {
-            Some(row) => found.push(row),
-            None => break,
+        if !found.is_empty() && room <= n_bytes {
+            break;
         }
+        let Some(row) = rows.get(place)? else {
+            break;
+        };
+        n_bytes += row.slot.len;
+        found.push(row);
     }
     Ok(found)
 }
@@ -555,4 +562,46 @@ fn show_live(
         recordings: recording::named(db, lsid.as_str()).map_err(refused_or_corrupt)?,
         silence,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use debrief_domain::Selection;
+
+    use super::*;
+
+    #[test]
+    fn of_scattered_sessions_no_more_are_looked_for_than_there_is_room() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE body (place INTEGER PRIMARY KEY, change, names, segment, at, len)",
+        )
+        .unwrap();
+        for place in 0..600 {
+            db.execute("INSERT INTO body VALUES (?1, 1, 1, 1, ?1, 100)", [place])
+                .unwrap();
+        }
+        let selection = Selection {
+            which: Which::ChangedSince(Change(0)),
+            filter: Filter::All,
+        };
+        let mut reading = Reading::new(selection, Members::default());
+        reading.queue = (0..6).map(|n| (n, 0, n * 100)).collect();
+        let places = |n_max: usize, room: u64| -> Vec<i64> {
+            let rows = sealed_rows(&db, &reading, 0, (n_max, room)).unwrap();
+            rows.iter().map(|row| row.place).collect()
+        };
+        let expected = |n: i64| (0..n).map(|n| n * 100).collect::<Vec<_>>();
+        for (n_max, room, n) in [
+            (6, 0, 1),
+            (6, 100, 1),
+            (6, 101, 2),
+            (6, 500, 5),
+            (6, 501, 6),
+            (6, u64::MAX, 6),
+            (4, u64::MAX, 4),
+        ] {
+            assert_eq!(places(n_max, room), expected(n), "{n_max} {room}");
+        }
+    }
 }

@@ -384,7 +384,12 @@ async fn ids_are_known_for_ever_however_they_are_kept() {
     }
     drop((store, other_process));
     let store = Store::open(directory.path()).unwrap();
+    // While what was there is learnt, and others come.
     for session in 0..16 {
+        assert_eq!(send(&store, session).await, (0, 1_000), "{session}");
+        assert_eq!(send(&store, 100 + session).await, (1_000, 0), "{session}");
+    }
+    for session in (0..16).chain(100..116) {
         assert_eq!(send(&store, session).await, (0, 1_000), "{session}");
     }
     // Under the id of another event: named, and nothing of the batch is kept.

@@ -1,26 +1,41 @@
 //! What was there before this process, on its way into the filter: until it is, each new id has to be looked for
 //! in every run.
 //!
-//! A thread of its own reads it while events come in, the shortest runs first. Its transactions are short; runs
-//! keep their blocks as long as it is at work, unless another process takes them away: then it stops, and whoever
-//! writes next notices that process, and begins anew.
+//! A thread of its own reads it while events come in, the shortest runs first. Its transactions are short, and it
+//! waits a while where SQLite's log is to be begun anew, which nobody may read then. Runs keep their blocks until
+//! they are learnt, unless another process takes them away: then it stops, and whoever writes next notices that
+//! process, and begins anew.
 
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use super::runs::Run;
 use super::{Key, Name};
+use crate::queue::{Receiver, Sender, bounded};
+use crate::sqlite::error::tells_damage;
 use crate::sqlite::filter::Room;
-use crate::sqlite::writer::AbortOnPanic;
+use crate::sqlite::grants::Grants;
+use crate::sqlite::open::CHECKPOINT_FRAMES;
 
 /// Blocks that are read in one transaction: some milliseconds.
 const SLICE_BLOCKS: i64 = if cfg!(test) { 8 } else { 256 };
-/// Ids of the formats before the fourth that are.
+/// Ids of the formats before the fourth that are read in one transaction.
 const SLICE_OLD_IDS: i64 = if cfg!(test) { 128 } else { 16 << 10 };
+/// Lessons that may wait. One that finds no room is not learnt, which only costs time.
+const LESSONS_MAX: usize = 64;
+/// How long nothing is read where SQLite's log is long, and how often before each transaction: it may be
+/// somebody else who reads from it.
+const LOG_PAUSE: Duration = Duration::from_millis(5);
+const LOG_PAUSES_MAX: u32 = 20;
+/// How often something is tried again that failed for now, and the wait before that.
+const TRIES_MAX: u32 = 5;
+const TRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Which part of a lesson something is; by default none, for the filter has it anyway.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,13 +89,17 @@ impl Lesson {
         self.is_over.load(Ordering::Acquire)
     }
 
+    fn has_learnt(&self, part: Part) {
+        self.learnt.store(part.0, Ordering::Release);
+    }
+
     fn end(&self) {
         self.is_over.store(true, Ordering::Release);
     }
 
     /// Learns some more. Gives how far it has come; nothing when that was all.
-    fn go_on(&self, db: &Connection, place: Place) -> rusqlite::Result<Option<Place>> {
-        match place {
+    fn go_on(&self, db: &Connection, place: &Place) -> rusqlite::Result<Option<Place>> {
+        match *place {
             Place::Run(n, block) => {
                 let Some(run) = self.runs.get(n) else {
                     let least = Name {
@@ -94,16 +113,24 @@ impl Lesson {
                 if end < run.n_blocks {
                     return Ok(Some(Place::Run(n, end)));
                 }
-                self.learnt.store(n + 1, Ordering::Release);
+                self.has_learnt(run.part);
                 Ok(Some(Place::Run(n + 1, 0)))
             }
             Place::Old(after) => {
                 let last = self.learn_old(db, after)?;
-                if last.is_none() {
-                    self.learnt.store(self.runs.len() + 1, Ordering::Release);
+                if let (None, Some(part)) = (last, self.old) {
+                    self.has_learnt(part);
                 }
                 Ok(last.map(Place::Old))
             }
+        }
+    }
+
+    /// Whether what is to be learnt there is there still.
+    fn is_there(&self, db: &Connection, place: &Place) -> bool {
+        match place {
+            Place::Run(n, _) => (self.runs.get(*n)).is_some_and(|run| run.is_live(db)),
+            Place::Old(_) => true,
         }
     }
 
@@ -136,13 +163,13 @@ pub(in crate::sqlite) struct Learner(Receiver<Weak<Lesson>>);
 
 impl Lessons {
     pub(in crate::sqlite) fn new() -> (Lessons, Learner) {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = bounded(LESSONS_MAX);
         (Lessons(Some(sender)), Learner(receiver))
     }
 
     pub(super) fn give(&self, lesson: &Arc<Lesson>) {
         let sender = self.0.as_ref();
-        if sender.is_none_or(|sender| sender.send(Arc::downgrade(lesson)).is_err()) {
+        if sender.is_none_or(|sender| sender.try_send(Arc::downgrade(lesson)).is_err()) {
             lesson.end();
         }
     }
@@ -150,25 +177,53 @@ impl Lessons {
 
 impl Learner {
     /// Learns lessons as they come, each as long as somebody wants it, until nobody gives any.
-    pub(in crate::sqlite) fn run(self, db: &Connection) {
-        // Runs that it has begun with would never be merged.
-        let _ends = AbortOnPanic;
-        for lesson in self.0 {
-            learn(db, &lesson);
+    pub(in crate::sqlite) fn run(self, db: &Connection, grants: &Grants) {
+        let wait = || wait_for_log(grants);
+        while let Some(lesson) = self.0.recv() {
+            // Who panics in here ends this one: it is looked for what it does not know.
+            let _ = catch_unwind(AssertUnwindSafe(|| learn(db, &lesson, wait)));
+            if let Some(lesson) = lesson.upgrade() {
+                lesson.end();
+            }
         }
     }
 }
 
-fn learn(db: &Connection, lesson: &Weak<Lesson>) {
-    let mut place = Some(Place::Run(0, 0));
-    while let Some(lesson) = lesson.upgrade() {
-        let Some(from) = place else {
-            return lesson.end();
+/// Lets SQLite's log be begun anew.
+fn wait_for_log(grants: &Grants) {
+    for _ in 0..LOG_PAUSES_MAX {
+        let n_frames = grants.stamp().and_then(|stamp| stamp.n_frames());
+        if n_frames.is_none_or(|n_frames| n_frames < CHECKPOINT_FRAMES) {
+            return;
+        }
+        thread::sleep(LOG_PAUSE);
+    }
+}
+
+/// Learns a lesson as long as somebody wants it. `wait` comes before each transaction.
+fn learn(db: &Connection, lesson: &Weak<Lesson>, wait: impl Fn()) {
+    let (mut place, mut n_tries) = (Place::Run(0, 0), 0);
+    loop {
+        wait();
+        let Some(lesson) = lesson.upgrade() else {
+            return;
         };
-        place = lesson.go_on(db, from).unwrap_or_else(|error| {
-            tracing::warn!(%error, "ids of events are looked for in the archive");
-            None
-        });
+        match lesson.go_on(db, &place) {
+            Ok(Some(next)) => (place, n_tries) = (next, 0),
+            Ok(None) => return lesson.end(),
+            Err(error) if n_tries < TRIES_MAX && !tells_damage(&error) => {
+                n_tries += 1;
+                drop(lesson);
+                thread::sleep(TRY_PAUSE);
+            }
+            Err(error) => {
+                // Another process may have merged it.
+                if lesson.is_there(db, &place) {
+                    tracing::warn!(%error, "ids of events are learnt no further, but looked for");
+                }
+                return lesson.end();
+            }
+        }
     }
 }
 
@@ -212,7 +267,7 @@ mod tests {
         assert_eq!(n_looked_for(&mut ids, &db, n_ids..n_ids + 100), 100);
         let (mut place, mut n_slices) = (Some(Place::Run(0, 0)), 0);
         while let Some(from) = place {
-            place = lesson.go_on(&db, from).unwrap();
+            place = lesson.go_on(&db, &from).unwrap();
             n_slices += 1;
             assert_known(&mut ids, &db, (n_slices..n_ids).step_by(97));
         }
@@ -229,21 +284,23 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_merged_when_it_is_over() {
+    fn runs_are_merged_when_they_are_learnt_and_others_meanwhile() {
         let (db, mut change, n_ids) = left_behind();
         let (mut ids, given) = begun(&db, change);
-        let n_runs = |of: &str| -> i64 {
-            let sql = format!("SELECT count(*) FROM id_run WHERE live = 1 AND {of}");
+        let lesson = given.upgrade().unwrap();
+        let n_live = || lesson.runs.iter().filter(|run| run.is_live(&db)).count();
+        let n_runs = |which: &str| -> i64 {
+            let sql = format!("SELECT count(*) FROM id_run WHERE live = 1 AND {which}");
             db.query_row(&sql, [], |row| row.get(0)).unwrap()
         };
-        let n_before = n_runs("0 < level");
-        add(&mut ids, &db, &mut change, n_ids..2 * n_ids, 512);
-        assert_eq!(n_runs("0 < level"), n_before);
-        assert!(8 < n_runs("level = 0"), "{}", n_runs("level = 0"));
-        learn(&db, &given);
-        assert!(given.upgrade().unwrap().is_over());
-        add(&mut ids, &db, &mut change, 2 * n_ids..6 * n_ids, 512);
-        assert!(n_before < n_runs("0 < level"));
+        let n_merged = n_runs("0 < level");
+        add(&mut ids, &db, &mut change, n_ids..3 * n_ids, 512);
+        assert_eq!(n_live(), lesson.runs.len());
+        assert!(n_merged < n_runs("0 < level"));
+        learn(&db, &given, || ());
+        assert!(lesson.is_over());
+        add(&mut ids, &db, &mut change, 3 * n_ids..6 * n_ids, 512);
+        assert!(n_live() < lesson.runs.len());
         assert!(n_runs("level = 0") < 8);
         ids.begin(&db, change).unwrap();
         assert_known(&mut ids, &db, (0..6 * n_ids).step_by(7));
@@ -260,30 +317,100 @@ mod tests {
             "SELECT first FROM id_run WHERE live = 1 ORDER BY n_blocks DESC, id DESC LIMIT 1";
         let sql = format!("UPDATE id_block SET ids = x'00' WHERE id = ({longest})");
         assert_eq!(db.execute(&sql, []).unwrap(), 1);
-        learn(&db, &given);
+        learn(&db, &given, || ());
         assert!(lesson.is_over());
         assert_eq!(lesson.learnt(), Part(lesson.runs.len() - 1));
         // No more than a block is lost, and none of the others is new.
         let damaged = (0..n_ids).filter(|n| ids.know(&db, &name(*n), 0).is_err());
         assert!((1..64).contains(&damaged.count()));
         assert!((0..n_ids).all(|n| ids.know(&db, &name(n), 0).ok() != Some(None)));
-        ids.begin(&db, change).unwrap();
+        // What is new goes on being added, and is known.
+        let free = (n_ids..).find(|n| ids.know(&db, &name(*n), *n as u32) == Ok(None));
         change += 1;
         ids.finish(&db, change).unwrap();
+        assert_known(&mut ids, &db, free.into_iter());
     }
 
     #[test]
     fn nobody_learns_what_nobody_wants() {
         let (db, change, n_ids) = left_behind();
         let (mut ids, given) = begun(&db, change);
+        let lesson = given.upgrade().unwrap();
         ids.clear();
-        assert!(given.upgrade().is_none());
-        learn(&db, &given);
+        // Held by nobody but us, it ends before the next piece.
+        let n_waits = std::cell::Cell::new(0);
+        let held = std::cell::Cell::new(Some(lesson));
+        learn(&db, &given, || {
+            n_waits.set(n_waits.get() + 1);
+            if n_waits.get() == 3 {
+                let lesson = held.take().unwrap();
+                assert!(!lesson.is_over());
+            }
+        });
+        assert_eq!(n_waits.get(), 3);
         // Without somebody who learns it is over at once.
         let mut ids = Ids::default();
         ids.begin(&db, change).unwrap();
         assert_known(&mut ids, &db, (0..n_ids).step_by(97));
         assert_eq!(n_looked_for(&mut ids, &db, n_ids..n_ids + 100), 100);
+    }
+
+    #[test]
+    fn what_another_process_took_away_ends_it() {
+        let (db, change, n_ids) = left_behind();
+        let (mut ids, given) = begun(&db, change);
+        let lesson = given.upgrade().unwrap();
+        let place = Place::Run(0, 0);
+        assert!(lesson.is_there(&db, &place));
+        db.execute_batch("UPDATE id_run SET live = 0; DELETE FROM id_block")
+            .unwrap();
+        assert!(!lesson.is_there(&db, &place));
+        learn(&db, &given, || ());
+        assert!(lesson.is_over());
+        assert_eq!(lesson.learnt(), Part::default());
+        assert!(ids.know(&db, &name(n_ids), 0).is_err());
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_waited_for() {
+        let (db, change, _) = left_behind();
+        let (_ids, given) = begun(&db, change);
+        let lesson = given.upgrade().unwrap();
+        let n_waits = std::cell::Cell::new(0);
+        db.execute_batch("ALTER TABLE id_block RENAME TO away")
+            .unwrap();
+        learn(&db, &given, || {
+            n_waits.set(n_waits.get() + 1);
+            if n_waits.get() == TRIES_MAX {
+                db.execute_batch("ALTER TABLE away RENAME TO id_block")
+                    .unwrap();
+            }
+        });
+        assert_eq!(lesson.learnt(), Part(lesson.runs.len()));
+        let (_ids, given) = begun(&db, change);
+        let lesson = given.upgrade().unwrap();
+        db.execute_batch("ALTER TABLE id_block RENAME TO away")
+            .unwrap();
+        n_waits.set(0);
+        learn(&db, &given, || n_waits.set(n_waits.get() + 1));
+        assert_eq!(n_waits.get(), TRIES_MAX + 1);
+        assert!(lesson.is_over());
+    }
+
+    #[test]
+    fn so_many_lessons_wait_and_one_more_is_not_learnt() {
+        let (db, change, n_ids) = left_behind();
+        let (lessons, _learner) = Lessons::new();
+        let mut ids = Ids::new(lessons);
+        for _ in 0..LESSONS_MAX {
+            ids.clear();
+            ids.begin(&db, change).unwrap();
+            assert!(!ids.runs.lesson().unwrap().is_over());
+        }
+        ids.clear();
+        ids.begin(&db, change).unwrap();
+        assert!(ids.runs.lesson().unwrap().is_over());
+        assert_known(&mut ids, &db, (0..n_ids).step_by(997));
     }
 
     #[test]
@@ -302,7 +429,7 @@ mod tests {
         let (mut ids, given) = begun(&db, change);
         let lesson = given.upgrade().unwrap();
         assert_known(&mut ids, &db, olds.clone());
-        learn(&db, &given);
+        learn(&db, &given, || ());
         assert_eq!(lesson.learnt(), Part(lesson.runs.len() + 1));
         assert_known(&mut ids, &db, olds.clone());
         assert_known(&mut ids, &db, (0..n_ids).step_by(97));

@@ -22,6 +22,9 @@ const MERGE_IDS_PER_FRESH: usize = 16;
 /// Blocks without a use that a commit deletes, for each one that it may merge: more than merging
 /// leaves behind.
 const DELETED_PER_MERGED: usize = 2;
+/// Ids that the formats before the fourth left, if they left any: to count them takes long. With more of them the
+/// filter is less often right.
+const OLD_IDS_EXPECTED: usize = if cfg!(test) { 256 } else { 4 << 20 };
 /// Blocks that are looked at where they should be before the search halves what is left.
 const GUESSES: u32 = 8;
 
@@ -38,7 +41,7 @@ pub(super) struct Run {
     first: i64,
     pub(super) n_blocks: i64,
     form: i64,
-    part: Part,
+    pub(super) part: Part,
 }
 
 /// All runs, and the filter that says which ids need not be looked for.
@@ -93,22 +96,25 @@ impl Runs {
         })?;
         self.live = runs.collect::<Result<_, _>>()?;
         self.has_garbage = true;
-        let n_old: i64 = db
-            .prepare_cached("SELECT count(*) FROM event_id")?
-            .query_row([], |row| row.get(0))?;
-        let n_blocks: i64 = self.live.iter().map(|run| run.n_blocks).sum();
-        let n_ids = n_blocks as usize * BLOCK_IDS + n_old as usize;
-        if n_ids == 0 {
+        let has_old = (db.prepare_cached("SELECT 1 FROM event_id LIMIT 1")?).exists([])?;
+        if self.live.is_empty() && !has_old {
             return Ok(None);
         }
-        let (filter, room) = Filter::expecting(n_ids);
+        let n_blocks: i64 = self.live.iter().map(|run| run.n_blocks).sum();
+        let n_old = if has_old { OLD_IDS_EXPECTED } else { 0 };
+        let (filter, room) = Filter::expecting(n_blocks as usize * BLOCK_IDS + n_old);
         self.filter = filter;
         for (run, part) in self.live.iter_mut().zip(Part::each()) {
             run.part = part;
         }
-        self.old = Part::each().nth(self.live.len()).filter(|_| n_old != 0);
+        self.old = Part::each().nth(self.live.len()).filter(|_| has_old);
         let lesson = Lesson::new(self.live.clone(), self.old, room);
         Ok(Some(self.lesson.insert(Arc::new(lesson))))
+    }
+
+    #[cfg(test)]
+    pub(super) fn lesson(&self) -> Option<&Lesson> {
+        self.lesson.as_deref()
     }
 
     /// The last part that the filter has.
@@ -172,9 +178,7 @@ impl Runs {
         let n_ids = MERGE_IDS_MIN.max(MERGE_IDS_PER_FRESH * n_fresh);
         let n_blocks = DELETED_PER_MERGED * n_ids.div_ceil(BLOCK_IDS);
         self.delete_some(db, n_blocks as i64)?;
-        // What is being learnt keeps its blocks.
-        let is_learning = (self.lesson.as_ref()).is_some_and(|lesson| !lesson.is_over());
-        if self.merging.is_none() && !is_learning {
+        if self.merging.is_none() {
             self.merging = self.begin_merge(db)?;
         }
         let Some(merging) = &mut self.merging else {
@@ -202,7 +206,11 @@ impl Runs {
 
     /// Begins to merge the lowest level that has enough runs.
     fn begin_merge(&self, db: &Connection) -> rusqlite::Result<Option<Merging>> {
-        let mut by_level: Vec<&Run> = self.live.iter().collect();
+        // What is yet to be learnt keeps its blocks.
+        let is_over = self.lesson.as_ref().is_none_or(|lesson| lesson.is_over());
+        let learnt = self.learnt();
+        let live = self.live.iter();
+        let mut by_level: Vec<&Run> = live.filter(|run| is_over || run.part <= learnt).collect();
         by_level.sort_by_key(|run| (run.level, run.id));
         let Some(runs) = by_level
             .chunk_by(|a, b| a.level == b.level)
@@ -317,6 +325,14 @@ impl Run {
             let ids = Block::parse(bytes).and_then(|block| block.ids());
             ids.ok_or_else(|| corrupt_text("ids"))
         })
+    }
+
+    /// Whether it is there still, and no other is in its place.
+    pub(super) fn is_live(&self, db: &Connection) -> bool {
+        let is_live = db
+            .prepare_cached("SELECT 1 FROM id_run WHERE id = ?1 AND live = 1")
+            .and_then(|mut select| select.exists([self.id]));
+        is_live.unwrap_or(true)
     }
 
     /// Shows the keys of some of its blocks.
