@@ -69,15 +69,17 @@ fn refuse(app: &App, error: ApiError, params: &Params) -> Response {
 pub(super) fn parse_query(query: Option<&str>) -> Params {
     let query = query.unwrap_or("");
     if memchr::memchr2(b'%', b'+', query.as_bytes()).is_some() {
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        let pairs = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
-        return Params(pairs.collect());
+        return Params(decoded(query.as_bytes()).collect());
     }
     // Nothing is coded, as in nearly all.
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Params(pairs.collect())
+}
+
+fn decoded(form: &[u8]) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(form).map(|(name, value)| (name.into_owned(), value.into_owned()))
 }
 
 /// Parameters of the query string and of a form body. Whatever media type a client claims, a body
@@ -93,9 +95,7 @@ pub(super) async fn params(query: Option<&str>, body: Body) -> Result<Params, Ap
         }
     };
     let mut params = parse_query(query);
-    let form = form_urlencoded::parse(&body);
-    let form = form.map(|(name, value)| (name.into_owned(), value.into_owned()));
-    params.0.extend(form);
+    params.0.extend(decoded(&body));
     Ok(params)
 }
 

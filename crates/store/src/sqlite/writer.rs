@@ -115,11 +115,6 @@ impl Known {
         }
     }
 
-    /// Whether what waits should wait no longer.
-    fn is_due(&self) -> bool {
-        self.inbox.is_due(&self.journal)
-    }
-
     fn clear(&mut self) {
         self.journal.set_known(false);
         self.names.clear();
@@ -323,7 +318,8 @@ impl WriterThread {
             result.map_err(|error| error.for_each())?;
         }
         let is_free = self.aside.is_idle() && self.held.is_empty();
-        if is_free && self.known.inbox.is_much() && self.known.is_due() {
+        let Known { inbox, journal, .. } = &self.known;
+        if is_free && inbox.is_much() && inbox.is_due(journal) {
             self.begin_aside();
         }
         Ok(())
@@ -539,7 +535,7 @@ pub(super) fn in_commit(error: rusqlite::Error) -> GroupError {
 fn settles_first(known: &Known, call: &WriteCall) -> bool {
     matches!(call.writes, Writes::Inbox { .. })
         && known.inbox.is_much()
-        && (known.is_due() || !has_room(known, call))
+        && (known.inbox.is_due(&known.journal) || !has_room(known, call))
 }
 
 /// Whether the journal has room for what the open transaction has for it, and a call adds.

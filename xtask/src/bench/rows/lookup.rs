@@ -36,6 +36,9 @@ pub(super) fn against_one_file(stand: &mut Stand) -> anyhow::Result<Measured> {
 
 /// The same sessions as files: what nginx sends, too, is all over memory.
 pub(super) fn against_files(stand: &mut Stand) -> anyhow::Result<Measured> {
+    if stand.nginx.is_none() {
+        return Ok(missing(NGINX_MISSING));
+    }
     let (requests, mean) = lookup_requests(stand)?;
     let n_bytes = requests.len() as u64 * (mean + FILE_BYTES_MORE);
     if free_bytes(&stand.files())? < 2 * n_bytes {
@@ -45,8 +48,7 @@ pub(super) fn against_files(stand: &mut Stand) -> anyhow::Result<Measured> {
             requests.len()
         )));
     }
-    let lsids = shuffled(stand);
-    let names: Vec<String> = lsids[..requests.len()].iter().map(file_of).collect();
+    let names: Vec<String> = asked_for(stand).iter().map(|lsid| file_of(lsid)).collect();
     write_each(stand, &requests, &names)?;
     let measured = against(stand, &requests, mean, &names);
     fs::remove_dir_all(stand.files().join(EACH))?;
@@ -90,7 +92,7 @@ fn against(
 }
 
 /// Where the file of a session is: no folder has many.
-fn file_of(lsid: &String) -> String {
+fn file_of(lsid: &str) -> String {
     let folder: String = lsid.chars().take(2).collect();
     format!("{EACH}/{folder}/{lsid}")
 }
@@ -137,7 +139,7 @@ pub(in super::super) fn cold_lookups(stand: &mut Stand) -> anyhow::Result<f64> {
 /// A request for each session of the archive, in any order, and the mean length of the answers.
 pub(in super::super) fn lookup_requests(stand: &Stand) -> anyhow::Result<(Vec<Vec<u8>>, u64)> {
     let server = stand.server()?;
-    let lsids = shuffled(stand);
+    let lsids = asked_for(stand);
     let mut n_bytes = 0;
     let trials = &lsids[..LOOKUP_TRIALS.min(lsids.len())];
     for lsid in trials {
@@ -145,18 +147,14 @@ pub(in super::super) fn lookup_requests(stand: &Stand) -> anyhow::Result<(Vec<Ve
     }
     let mean = n_bytes / trials.len() as u64;
     let request = |lsid: &String| server.report(&format!("lsid={lsid}"), Coding::Gzip);
-    Ok((
-        lsids[..LOOKUP_SESSIONS_MAX.min(lsids.len())]
-            .iter()
-            .map(request)
-            .collect(),
-        mean,
-    ))
+    Ok((lsids.iter().map(request).collect(), mean))
 }
 
-fn shuffled(stand: &Stand) -> Vec<String> {
+/// The sessions that lookups ask for, always the same ones.
+fn asked_for(stand: &Stand) -> Vec<String> {
     let mut lsids = stand.lsids.clone();
     fastrand::Rng::with_seed(1).shuffle(&mut lsids);
+    lsids.truncate(LOOKUP_SESSIONS_MAX);
     lsids
 }
 

@@ -6,7 +6,6 @@
 //! they are learnt, unless another process takes them away: then it stops, and whoever writes next notices that
 //! process, and begins anew.
 
-use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -44,7 +43,7 @@ pub(super) struct Part(usize);
 impl Part {
     /// All parts, in the order in which they are learnt.
     pub(super) fn each() -> impl Iterator<Item = Part> {
-        RangeInclusive::new(1, usize::MAX).map(Part)
+        (1..).map(Part)
     }
 }
 
@@ -178,7 +177,7 @@ impl Lessons {
 impl Learner {
     /// Learns lessons as they come, each as long as somebody wants it, until nobody gives any.
     pub(in crate::sqlite) fn run(self, db: &Connection, grants: &Grants) {
-        let wait = || wait_for_log(grants);
+        let wait = || wait_for_log(grants, || thread::sleep(LOG_PAUSE));
         while let Some(lesson) = self.0.recv() {
             // Who panics in here ends this one: it is looked for what it does not know.
             let _ = catch_unwind(AssertUnwindSafe(|| learn(db, &lesson, wait)));
@@ -190,13 +189,13 @@ impl Learner {
 }
 
 /// Lets SQLite's log be begun anew.
-fn wait_for_log(grants: &Grants) {
+fn wait_for_log(grants: &Grants, pause: impl Fn()) {
     for _ in 0..LOG_PAUSES_MAX {
         let n_frames = grants.stamp().and_then(|stamp| stamp.n_frames());
         if n_frames.is_none_or(|n_frames| n_frames < CHECKPOINT_FRAMES) {
             return;
         }
-        thread::sleep(LOG_PAUSE);
+        pause();
     }
 }
 
@@ -395,6 +394,31 @@ mod tests {
         learn(&db, &given, || n_waits.set(n_waits.get() + 1));
         assert_eq!(n_waits.get(), TRIES_MAX + 1);
         assert!(lesson.is_over());
+    }
+
+    #[test]
+    fn a_long_log_is_waited_for_and_no_longer_than_so_often() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("archive.sqlite");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (n)",
+        )
+        .unwrap();
+        let grants = Grants::new(&path);
+        let n_pauses = || {
+            let n_pauses = std::cell::Cell::new(0);
+            wait_for_log(&grants, || n_pauses.set(n_pauses.get() + 1));
+            n_pauses.get()
+        };
+        let n_frames = || grants.stamp().unwrap().n_frames().unwrap();
+        while n_frames() < CHECKPOINT_FRAMES {
+            assert_eq!(n_pauses(), 0, "{}", n_frames());
+            // A page for each commit.
+            db.execute("INSERT INTO t VALUES (1)", []).unwrap();
+        }
+        assert_eq!(n_frames(), CHECKPOINT_FRAMES);
+        assert_eq!(n_pauses(), LOG_PAUSES_MAX);
     }
 
     #[test]
