@@ -10,6 +10,7 @@ mod accesses;
 mod account;
 mod append;
 mod aside;
+mod atlas;
 mod body;
 mod error;
 mod events;
@@ -55,6 +56,7 @@ use crate::{
     Reading, RecordingKey, Retell, Running, Scan, SealedBody, StoreError, TokenHash, Unsealed,
 };
 use accesses::Accesses;
+use atlas::Atlas;
 use error::refused_or_corrupt;
 use page::Shows;
 use segment::Segments;
@@ -114,6 +116,7 @@ impl KnownLooks {
 struct Files {
     segments: Arc<Segments>,
     journal: journal::Front,
+    atlas: Arc<Atlas>,
 }
 
 /// The directory as it was last read: read again only when its version is another.
@@ -159,7 +162,7 @@ impl Sqlite {
     /// Starts the threads of an archive.
     fn start(
         directory: &Path,
-        db: Connection,
+        mut db: Connection,
         journal: journal::Journal,
         retell: Option<Retell>,
     ) -> Result<Sqlite, StoreError> {
@@ -178,6 +181,8 @@ impl Sqlite {
         };
         let mut threads = Vec::new();
         let grants = Arc::new(grants::Grants::new(&directory.join(open::FILE)));
+        let atlas = Arc::new(Atlas::new(&grants));
+        atlas.watch(&mut db)?;
         let (lessons, learner) = ids::Lessons::new();
         let db_learnt = open::open_reader(directory)?;
         let grants_learnt = Arc::clone(&grants);
@@ -188,6 +193,7 @@ impl Sqlite {
         let dbs = (db, open::open_reader(directory)?);
         let bystanders = Bystanders {
             accesses: Arc::clone(&accesses),
+            atlas: Arc::clone(&atlas),
             grants: Arc::clone(&grants),
             spots: Arc::clone(&spots),
         };
@@ -210,6 +216,20 @@ impl Sqlite {
                 }),
             )?);
         }
+        // Last, for it is told that it is to end.
+        let drawn = (
+            Arc::clone(&atlas),
+            Arc::clone(&grants),
+            directory.to_owned(),
+        );
+        let draw = Box::new(move || {
+            let (atlas, grants, directory) = drawn;
+            atlas.draw(
+                || open::open_reader(&directory),
+                || ids::let_log_begin_anew(&grants),
+            );
+        });
+        threads.push(spawn("store-drawer", draw)?);
         Ok(Sqlite {
             spots,
             writer: Some(writer),
@@ -221,6 +241,7 @@ impl Sqlite {
             files: Arc::new(Files {
                 segments,
                 journal: front,
+                atlas,
             }),
             turns: Arc::new(Turns::new(scan_calls)),
             grants,
@@ -469,6 +490,7 @@ impl Drop for Sqlite {
         self.writer.take();
         self.readers.take();
         self.scanners.take();
+        self.files.atlas.end();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -19,7 +19,7 @@ use super::ids::Outgoing;
 use super::journal::Era;
 use super::segment::Segments;
 use super::settle::{Settling, Waiting, settle_all};
-use super::writer::{AbortOnPanic, Bystanders, WriteCall, in_commit, run, work};
+use super::writer::{AbortOnPanic, Bystanders, Tokens, WriteCall, in_commit, run, work};
 use super::{grants, pick, upkeep};
 use crate::queue;
 
@@ -75,7 +75,7 @@ impl Aside {
             for (db, mut job) in waiting {
                 let result = job.run(&db, &segments, &bystanders.accesses);
                 match &result {
-                    Ok(()) => bystanders.committed(job.before),
+                    Ok(()) => bystanders.committed(job.before, Tokens::AsBefore),
                     Err(_) => bystanders.failed(&db),
                 }
                 if sender.send((db, job, result)).is_err() {

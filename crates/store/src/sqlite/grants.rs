@@ -42,6 +42,11 @@ impl Stamp {
         self.word(FRAMES_AT)
     }
 
+    /// Whether there is one commit between them.
+    pub(super) fn is_before(&self, after: Stamp) -> bool {
+        self.n_commits().map(|n| n.wrapping_add(1)) == after.n_commits()
+    }
+
     fn word(&self, at: usize) -> Option<u32> {
         let word = self.0[at..].first_chunk()?;
         Some(u32::from_ne_bytes(*word))
@@ -112,9 +117,8 @@ impl Grants {
         let (Some(before), Some(after)) = (before, self.stamp()) else {
             return;
         };
-        let is_ours_alone = before.n_commits().map(|n| n.wrapping_add(1)) == after.n_commits();
         if let Ok(mut known) = self.known.lock()
-            && is_ours_alone
+            && before.is_before(after)
             && known.stamp == Some(before)
         {
             known.stamp = Some(after);

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{corrupt, refused_or_corrupt, unreadable};
 use super::events::events_of;
+use super::grants::Stamp;
 use super::journal::{Era, Seen};
 use super::pick::{kind, known_name, name};
 use super::segment::Segments;
@@ -31,7 +32,11 @@ pub(super) fn page(
         true => Seen::Nothing,
         false => files.journal.look()?,
     };
-    let segments = &files.segments;
+    let before = match reading.selection.filter {
+        Filter::All => None,
+        // Its sessions lie scattered.
+        _ => files.atlas.stamp(),
+    };
     let transaction = db.unchecked_transaction().map_err(refused_or_corrupt)?;
     if let Some(bound) = reading.bound {
         let horizon = counter(db, "horizon").map_err(refused_or_corrupt)?;
@@ -52,6 +57,11 @@ pub(super) fn page(
     let Some(bound) = reading.bound else {
         return Err(StoreError::refused("the reading has no moment"));
     };
+    let sight = Sight {
+        db,
+        files,
+        stamp: before.filter(|_| files.atlas.stamp() == before),
+    };
     let mut n_left = PAGE_SESSIONS_MAX;
     let mut shelved = Shelved::new();
     while 0 < n_left {
@@ -59,14 +69,7 @@ pub(super) fn page(
             shelved = fill(db, reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(
-                db,
-                segments,
-                reading,
-                &mut shelved,
-                (scan, shows),
-                &mut n_left,
-            )? == Flow::Full
+            || show(&sight, reading, &mut shelved, (scan, shows), &mut n_left)? == Flow::Full
         {
             break;
         }
@@ -87,11 +90,11 @@ pub(super) fn moment(db: &Connection) -> rusqlite::Result<(Change, Era)> {
 pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
 /// Shows the one session that a reading names, if it is sealed and not long, with one look into the
-/// database; a session that nobody knows is soon shown, too. For everything else it says no, and has
-/// shown nothing. `bound` is the last commit in the database.
+/// database, or none where its row is known; a session that nobody knows is soon shown, too. For everything
+/// else it says no, and has shown nothing. `bound` is the last commit in the database.
 pub(super) fn on_the_spot(
     db: &Connection,
-    segments: &Segments,
+    (segments, known): (&Segments, impl FnOnce(&Lsid) -> Option<body::Row>),
     bound: Change,
     reading: &mut Reading,
     scan: &mut dyn Scan,
@@ -102,8 +105,12 @@ pub(super) fn on_the_spot(
     let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
         return Ok(false);
     };
+    let found = match known(lsid) {
+        Some(row) => Ok((Some(row.place), Some(row))),
+        None => spot(db, lsid),
+    };
     // Whatever fails here is a reader's to meet again.
-    let Ok((place, row)) = spot(db, lsid) else {
+    let Ok((place, row)) = found else {
         return Ok(false);
     };
     let shows = match (place, &row) {
@@ -417,12 +424,19 @@ pub(super) enum Shows {
     Quick,
 }
 
+/// What a page's transaction sees.
+struct Sight<'a> {
+    db: &'a Connection,
+    files: &'a Files,
+    /// The archive's state, if it matters and is known.
+    stamp: Option<Stamp>,
+}
+
 /// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones
 /// whose rows lie one behind the other, as in a report over time, are read one after the other:
 /// looking each up would cost several times as much.
 fn show(
-    db: &Connection,
-    segments: &Segments,
+    sight: &Sight<'_>,
     reading: &mut Reading,
     shelved: &mut Shelved,
     (scan, shows): (&mut dyn Scan, Shows),
@@ -431,10 +445,11 @@ fn show(
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
+    let segments = &sight.files.segments;
     let room = scan.room();
     let mut rows: Vec<body::Row> = if shelved.is_empty() {
         let n_max = TOGETHER_MAX.min(*n_left);
-        sealed_rows(db, reading, first, (n_max, room)).map_err(refused_or_corrupt)?
+        sealed_rows(sight, reading, first, (n_max, room)).map_err(refused_or_corrupt)?
     } else {
         let mut rows = Vec::with_capacity(shelved.len());
         rows.extend(shelved.iter().map_while(|row| *row).take(*n_left));
@@ -452,7 +467,7 @@ fn show(
         reading.last = reading.queue.pop_front();
         shelved.pop_front();
         *n_left -= 1;
-        return show_live(db, segments, first, scan);
+        return show_live(sight.db, segments, first, scan);
     }
     let mut flow = Flow::More;
     body::read_each(segments, &rows, room, |idx, body| {
@@ -469,6 +484,27 @@ fn show(
 /// The rows of the sealed sessions at the front of the queue; none when the first is not sealed. So many at
 /// most, and no more of those that lie scattered than have so many bytes: what finds no room is looked for again.
 fn sealed_rows(
+    sight: &Sight<'_>,
+    reading: &Reading,
+    first: i64,
+    (n_max, room): (usize, u64),
+) -> rusqlite::Result<Vec<body::Row>> {
+    if sight.stamp.is_none() {
+        return rows_in(sight.db, reading, first, (n_max, room));
+    }
+    let atlas = &sight.files.atlas;
+    let places = reading.queue.iter().take(n_max).map(|key| key.2);
+    let known = atlas.rows(places, room, sight.stamp);
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let found = rows_in(sight.db, reading, first, (n_max, room))?;
+    atlas.miss(found.len());
+    Ok(found)
+}
+
+/// The same out of the database.
+fn rows_in(
     db: &Connection,
     reading: &Reading,
     first: i64,
@@ -588,7 +624,7 @@ mod tests {
         let mut reading = Reading::new(selection, Members::default());
         reading.queue = (0..6).map(|n| (n, 0, n * 100)).collect();
         let places = |n_max: usize, room: u64| -> Vec<i64> {
-            let rows = sealed_rows(&db, &reading, 0, (n_max, room)).unwrap();
+            let rows = rows_in(&db, &reading, 0, (n_max, room)).unwrap();
             rows.iter().map(|row| row.place).collect()
         };
         let expected = |n: i64| (0..n).map(|n| n * 100).collect::<Vec<_>>();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use debrief_domain::Change;
+use debrief_domain::{Change, Lsid};
 use rusqlite::Connection;
 
 use super::error::refused_or_corrupt;
@@ -37,7 +37,7 @@ pub(super) struct Spot {
 
 /// What a transaction sees.
 struct Sight {
-    /// The archive's state before the transaction was opened.
+    /// The archive's state.
     stamp: grants::Stamp,
     /// The last commit in the database, and its era.
     moment: (Change, Era),
@@ -110,7 +110,9 @@ impl Spots {
             if seen.lacks(era) {
                 return Ok(false);
             }
-            page::on_the_spot(&spot.db, &files.segments, bound, reading, scan)
+            let stamp = spot.stamp();
+            let known = |lsid: &Lsid| files.atlas.find(lsid, stamp);
+            page::on_the_spot(&spot.db, (&files.segments, known), bound, reading, scan)
         }));
         if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
             spot.release();
@@ -144,7 +146,9 @@ impl Spot {
         self.release();
         self.db.prepare_cached("BEGIN")?.execute([])?;
         let moment = page::moment(&self.db)?;
-        self.sight = now.map(|stamp| Sight { stamp, moment });
+        // Nobody has committed in between.
+        let stamp = now.filter(|_| grants.stamp() == now);
+        self.sight = stamp.map(|stamp| Sight { stamp, moment });
         Ok(moment)
     }
 

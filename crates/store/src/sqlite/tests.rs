@@ -1,5 +1,6 @@
 //! What is special about the embedded archive; the contract itself is `conformance`.
 
+mod atlas;
 mod here;
 mod settling;
 mod sheaves;

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::accesses::Accesses;
 use super::aside::{Aside, Job};
+use super::atlas::Atlas;
 use super::error::{Doing, GroupError, refused_or_corrupt};
 use super::gathering::Gathering;
 use super::journal::{Era, HEAD_BYTES, Journal};
@@ -148,25 +149,37 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// What a commit makes of what tokens depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tokens {
+    AsBefore,
+    Others,
+}
+
 /// What has to know how transactions of the database end.
 #[derive(Clone)]
 pub(super) struct Bystanders {
     pub(super) accesses: Arc<Accesses>,
+    pub(super) atlas: Arc<Atlas>,
     pub(super) grants: Arc<grants::Grants>,
     pub(super) spots: Arc<Spots>,
 }
 
 impl Bystanders {
-    /// After a commit. Gets the archive's state before, if it left alone what tokens depend on.
-    pub(super) fn committed(&self, before: Option<grants::Stamp>) {
+    /// After a commit. Gets the archive's state before.
+    pub(super) fn committed(&self, before: Option<grants::Stamp>, tokens: Tokens) {
         self.accesses.forget_written();
-        self.grants.carry(before);
+        self.atlas.committed(before);
+        if tokens == Tokens::AsBefore {
+            self.grants.carry(before);
+        }
         self.spots.release();
     }
 
     /// After a failure. Undoes what there is to undo.
     pub(super) fn failed(&self, db: &Connection) {
         self.accesses.keep();
+        self.atlas.failed();
         // When there is no transaction any more this fails, and that is well.
         let _ = db.execute_batch("ROLLBACK");
         self.spots.release();
@@ -501,13 +514,15 @@ impl WriterThread {
             let _ = run(db, "COMMIT").or_else(|_| run(db, "ROLLBACK"));
             return Ok(synced);
         }
-        let leaves_tokens = writer.n_beside_tokens == acknowledgements.len();
+        let tokens = match writer.n_beside_tokens == acknowledgements.len() {
+            true => Tokens::AsBefore,
+            false => Tokens::Others,
+        };
         self.bystanders.accesses.write(db).map_err(work)?;
         finish(&mut writer, counters).map_err(work)?;
         writer.known.journal.wait().map_err(work)?;
         run(db, "COMMIT").map_err(in_commit)?;
-        let before = before.filter(|_| leaves_tokens);
-        self.bystanders.committed(before);
+        self.bystanders.committed(before, tokens);
         if writer.known.inbox.is_empty() {
             writer.known.journal.rewind();
         }

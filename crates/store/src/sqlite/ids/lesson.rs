@@ -177,7 +177,7 @@ impl Lessons {
 impl Learner {
     /// Learns lessons as they come, each as long as somebody wants it, until nobody gives any.
     pub(in crate::sqlite) fn run(self, db: &Connection, grants: &Grants) {
-        let wait = || wait_for_log(grants, || thread::sleep(LOG_PAUSE));
+        let wait = || let_log_begin_anew(grants);
         while let Some(lesson) = self.0.recv() {
             // Who panics in here ends this one: it is looked for what it does not know.
             let _ = catch_unwind(AssertUnwindSafe(|| learn(db, &lesson, wait)));
@@ -188,7 +188,11 @@ impl Learner {
     }
 }
 
-/// Lets SQLite's log be begun anew.
+/// Waits a while where SQLite's log is to be begun anew.
+pub(in crate::sqlite) fn let_log_begin_anew(grants: &Grants) {
+    wait_for_log(grants, || thread::sleep(LOG_PAUSE));
+}
+
 fn wait_for_log(grants: &Grants, pause: impl Fn()) {
     for _ in 0..LOG_PAUSES_MAX {
         let n_frames = grants.stamp().and_then(|stamp| stamp.n_frames());

@@ -907,7 +907,14 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
         };
         let mut reading = Reading::new(selection, crate::Members::default());
         let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
-        let shown = page::on_the_spot(&db, &segments, Change(4), &mut reading, &mut scan).unwrap();
+        let shown = page::on_the_spot(
+            &db,
+            (&segments, |_| None),
+            Change(4),
+            &mut reading,
+            &mut scan,
+        )
+        .unwrap();
         assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
     }
     let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();

@@ -1,0 +1,280 @@
+//! Sessions that are found on the map: as every commit has left them, whoever made it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::conformance::{at, event};
+use crate::sqlite::atlas::{CHANGED_MAX, MISSES_MIN, SESSIONS_MAX};
+
+/// An archive and its store.
+struct Archive {
+    sqlite: Arc<Sqlite>,
+    store: Store,
+    directory: tempfile::TempDir,
+}
+
+impl Archive {
+    /// So many sealed sessions, with a map of them.
+    async fn drawn(n_sessions: usize) -> Archive {
+        let directory = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::open(directory.path()).unwrap();
+        let archive = Archive::of(sqlite, directory, n_sessions).await;
+        archive.draw().await;
+        archive
+    }
+
+    async fn of(sqlite: Sqlite, directory: tempfile::TempDir, n_sessions: usize) -> Archive {
+        let sqlite = Arc::new(sqlite);
+        let store = Store {
+            backend: Arc::clone(&sqlite) as Arc<dyn Backend>,
+        };
+        for n in 0..n_sessions {
+            let lsid = format!("s{n}");
+            sealed(&store, &lsid, n as i64, lsid.as_bytes()).await;
+        }
+        Archive {
+            sqlite,
+            store,
+            directory,
+        }
+    }
+
+    /// Asks until there is a map.
+    async fn draw(&self) {
+        for _ in 0..1_000 {
+            self.body("nobody").await;
+            if 0 < self.sqlite.files.atlas.n_sessions() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nobody draws a map");
+    }
+
+    /// Asks until there is another one.
+    async fn redraw(&self) {
+        self.sqlite.files.atlas.failed();
+        self.draw().await;
+    }
+
+    /// Whether a session is found on the map.
+    fn knows(&self, lsid: &str) -> bool {
+        let atlas = &self.sqlite.files.atlas;
+        let lsid = Lsid::parse(lsid).unwrap();
+        atlas.find(&lsid, atlas.stamp()).is_some()
+    }
+
+    /// The sealed bytes of a session, as whoever asks for it gets them.
+    async fn body(&self, lsid: &str) -> Option<String> {
+        let which = Which::Named(vec![Lsid::parse(lsid).unwrap()]);
+        read(&self.store, which, Filter::All).await.pop()
+    }
+
+    /// Puts the sealed bytes of a session into the same archive, as another process does.
+    async fn seal_elsewhere(&self, lsid: &str, start: i64, body: &[u8]) {
+        let other = Store::open(self.directory.path()).unwrap();
+        sealed(&other, lsid, start, body).await;
+    }
+}
+
+fn late(lsid: &str, n: u32) -> Vec<Event> {
+    vec![event(
+        &format!("late-{lsid}-{n}"),
+        lsid,
+        3,
+        EventType::ChatMessage,
+    )]
+}
+
+#[tokio::test]
+async fn a_map_is_drawn_when_enough_are_looked_for_in_vain() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let archive = Archive::of(sqlite, directory, 3).await;
+    let atlas = &archive.sqlite.files.atlas;
+    for _ in 1..MISSES_MIN {
+        assert!(!archive.knows("s0"));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(atlas.n_sessions(), 0);
+    archive.draw().await;
+    assert_eq!(atlas.n_sessions(), 3);
+    for n in 0..3 {
+        assert!(archive.knows(&format!("s{n}")));
+    }
+    assert!(!archive.knows("s3") && !archive.knows("nobody"));
+}
+
+#[tokio::test]
+async fn the_last_sessions_are_on_a_map_up_to_a_limit() {
+    for n_more in [0, 1] {
+        let archive = Archive::drawn(SESSIONS_MAX + n_more).await;
+        assert_eq!(archive.sqlite.files.atlas.n_sessions(), SESSIONS_MAX);
+        for n in 0..SESSIONS_MAX + n_more {
+            let lsid = format!("s{n}");
+            assert_eq!(archive.knows(&lsid), n_more <= n, "{lsid}");
+            assert_eq!(archive.body(&lsid).await, Some(lsid));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_our_own_carries_it_on_without_what_it_changed() {
+    let archive = Archive::drawn(4).await;
+    let store = &archive.store;
+    // Nothing, something else, something new.
+    store.tidy(At::MIN, 64).await.unwrap();
+    assert!(archive.knows("s1"));
+    store.link_secret([1; 32]).await.unwrap();
+    assert!(archive.knows("s1"));
+    sealed(store, "t", 0, b"t").await;
+    assert!(archive.knows("s1") && !archive.knows("t"));
+    assert_eq!(archive.body("t").await.as_deref(), Some("t"));
+    // Events that are not settled.
+    append(store, late("s1", 0)).await;
+    assert!(archive.knows("s1"));
+    assert_eq!(
+        archive.body("s1").await.as_deref(),
+        Some("s1"),
+        "not sealed, but settled"
+    );
+    assert!(!archive.knows("s1") && archive.knows("s2"));
+    assert_eq!(seal_all(store, b"again").await, 1);
+    assert_eq!(archive.body("s1").await.as_deref(), Some("again"));
+    assert!(!archive.knows("s1") && archive.knows("s2"));
+    // Documents.
+    for (digest, is_new) in [(1, true), (2, false)] {
+        let document = conformance::document("d", 0, Some(1), digest);
+        store.import(vec![document], at(0)).await.unwrap();
+        assert!(archive.knows("s3") && !archive.knows("d"));
+        let body = archive.body("d").await;
+        assert_eq!(body, Some(format!("d/{digest}")));
+        if is_new {
+            archive.redraw().await;
+            assert!(archive.knows("d"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_somebody_else_makes_it_void() {
+    let archive = Archive::drawn(2).await;
+    archive.seal_elsewhere("t", 9, b"theirs").await;
+    assert!(!archive.knows("s0"));
+    assert_eq!(archive.body("s0").await.as_deref(), Some("s0"));
+    assert_eq!(archive.body("t").await.as_deref(), Some("theirs"));
+    archive.store.link_secret([1; 32]).await.unwrap();
+    archive.draw().await;
+    assert!(archive.knows("s0") && archive.knows("t"));
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_makes_it_void() {
+    let directory = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let fails_now = Arc::clone(&fails);
+    let mut db = open::open(directory.path()).unwrap();
+    db.commit_hook(Some(move || fails_now.load(Ordering::SeqCst)))
+        .unwrap();
+    let journal = journal::Journal::open(directory.path()).unwrap();
+    let sqlite = Sqlite::start(directory.path(), db, journal, RETELL).unwrap();
+    let archive = Archive::of(sqlite, directory, 2).await;
+    archive.draw().await;
+    fails.store(true, Ordering::SeqCst);
+    archive.store.link_secret([1; 32]).await.unwrap_err();
+    assert!(!archive.knows("s0"));
+    fails.store(false, Ordering::SeqCst);
+    archive.draw().await;
+    assert!(archive.knows("s0"));
+}
+
+#[tokio::test]
+async fn it_is_forgotten_when_too_much_has_changed() {
+    let archive = Archive::drawn(CHANGED_MAX + 2).await;
+    for n in 0..=CHANGED_MAX {
+        assert!(archive.knows(&format!("s{}", CHANGED_MAX + 1)), "{n}");
+        append(&archive.store, late(&format!("s{n}"), 0)).await;
+        archive.store.last_change().await.unwrap();
+    }
+    assert_eq!(archive.sqlite.files.atlas.n_sessions(), 0);
+}
+
+/// A session's row, as the database has it.
+fn row_of(db: &Connection, lsid: &str) -> body::Row {
+    let place = db.query_row("SELECT place FROM session WHERE lsid = ?1", [lsid], |row| {
+        row.get(0)
+    });
+    body::row(db, place.unwrap()).unwrap().unwrap()
+}
+
+/// Changes a session's row. Gives the archive's state before.
+fn change_row(db: &Connection, grants: &grants::Grants, lsid: &str) -> Option<grants::Stamp> {
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = grants.stamp();
+    let sql = "UPDATE body SET names = names + 1 \
+               WHERE place = (SELECT place FROM session WHERE lsid = ?1)";
+    assert_eq!(db.execute(sql, [lsid]).unwrap(), 1);
+    db.execute_batch("COMMIT").unwrap();
+    before
+}
+
+#[test]
+fn what_is_changed_while_it_is_drawn_is_not_taken_from_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let sqlite = Sqlite::open(directory.path()).unwrap();
+    let archive = block_on(Archive::of(sqlite, directory, 9));
+    let Archive { directory, .. } = archive;
+    let mut writer = open::open(directory.path()).unwrap();
+    let reader = open::open_reader(directory.path()).unwrap();
+    let other = db(directory.path());
+    let grants = Arc::new(grants::Grants::new(&directory.path().join(open::FILE)));
+    let atlas = Atlas::new(&grants);
+    atlas.watch(&mut writer).unwrap();
+    let (writer, other) = (Mutex::new(writer), Mutex::new(other));
+    // Before each of its transactions: three for the rows, three for the names.
+    for (n_before, is_ours) in (0..6).flat_map(|n| [(n, true), (n, false)]) {
+        for lsid in ["s0", "s4", "s8"] {
+            let n_waits = std::sync::atomic::AtomicUsize::new(0);
+            let wait = || {
+                if n_waits.fetch_add(1, Ordering::SeqCst) != n_before {
+                    return;
+                }
+                if is_ours {
+                    let before = change_row(&writer.lock().unwrap(), &grants, lsid);
+                    atlas.committed(before);
+                } else {
+                    change_row(&other.lock().unwrap(), &grants, lsid);
+                }
+            };
+            atlas.miss(100);
+            let drawn = atlas.draw_once(|| open::open_reader(directory.path()), wait);
+            assert!(drawn && n_before < n_waits.into_inner());
+            for n in 0..9 {
+                let one = format!("s{n}");
+                let found = atlas.find(&Lsid::parse(&one).unwrap(), atlas.stamp());
+                let expected = (is_ours && one != lsid).then(|| row_of(&reader, &one));
+                assert_eq!(found, expected, "{one}, {lsid} changed before {n_before}");
+            }
+            // What others have done is noticed by whoever writes next.
+            let before = change_row(&writer.lock().unwrap(), &grants, lsid);
+            atlas.committed(before);
+            assert_eq!(is_ours, 0 < atlas.n_sessions());
+        }
+    }
+}
+
+#[tokio::test]
+async fn reports_by_a_filter_take_rows_from_it() {
+    let archive = Archive::drawn(9).await;
+    let all = || read(&archive.store, started().which, Filter::AnyTeam);
+    let expected: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
+    assert_eq!(all().await, expected);
+    append(&archive.store, late("s4", 0)).await;
+    archive.store.last_change().await.unwrap();
+    assert!(archive.knows("s3"));
+    assert_eq!(seal_all(&archive.store, b"again").await, 1);
+    let mut expected = expected;
+    expected[4] = "again".into();
+    assert_eq!(all().await, expected);
+}
