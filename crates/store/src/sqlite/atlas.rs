@@ -236,6 +236,15 @@ impl Atlas {
         self.known().map.names.len()
     }
 
+    /// Draws a map, if it is to be drawn by another thread; none where the archive is changed meanwhile.
+    #[cfg(test)]
+    pub(super) fn draw_now(&self) {
+        self.miss(SESSIONS_MAX);
+        while matches!(self.known().drawing, Drawing::Wanted | Drawing::UnderWay) {
+            std::thread::yield_now();
+        }
+    }
+
     /// Whoever draws a map ends soon, and draws no other.
     pub(super) fn end(&self) {
         self.known().drawing = Drawing::Over;

@@ -68,6 +68,34 @@ fn what_was_acknowledged_is_there_after_opening_again() {
     );
 }
 
+/// A store, and the archive behind it.
+struct Opened {
+    sqlite: Arc<Sqlite>,
+    store: Store,
+}
+
+impl Opened {
+    fn at(directory: &Path) -> Opened {
+        Opened::of(Sqlite::open(directory).unwrap())
+    }
+
+    fn of(sqlite: Sqlite) -> Opened {
+        let sqlite = Arc::new(sqlite);
+        let store = Store {
+            backend: Arc::clone(&sqlite) as Arc<dyn Backend>,
+        };
+        Opened { sqlite, store }
+    }
+}
+
+impl std::ops::Deref for Opened {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
 /// Another connection to the archive's database.
 fn db(directory: &Path) -> Connection {
     Connection::open(directory.join(open::FILE)).unwrap()

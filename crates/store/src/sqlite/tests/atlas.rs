@@ -7,10 +7,9 @@ use super::*;
 use crate::conformance::{at, event};
 use crate::sqlite::atlas::{CHANGED_MAX, MISSES_MIN, SESSIONS_MAX};
 
-/// An archive and its store.
+/// An archive and where it is.
 struct Archive {
-    sqlite: Arc<Sqlite>,
-    store: Store,
+    store: Opened,
     directory: tempfile::TempDir,
 }
 
@@ -25,26 +24,23 @@ impl Archive {
     }
 
     async fn of(sqlite: Sqlite, directory: tempfile::TempDir, n_sessions: usize) -> Archive {
-        let sqlite = Arc::new(sqlite);
-        let store = Store {
-            backend: Arc::clone(&sqlite) as Arc<dyn Backend>,
-        };
+        let store = Opened::of(sqlite);
         for n in 0..n_sessions {
             let lsid = format!("s{n}");
             sealed(&store, &lsid, n as i64, lsid.as_bytes()).await;
         }
-        Archive {
-            sqlite,
-            store,
-            directory,
-        }
+        Archive { store, directory }
+    }
+
+    fn atlas(&self) -> &Atlas {
+        &self.store.sqlite.files.atlas
     }
 
     /// Asks until there is a map.
     async fn draw(&self) {
         for _ in 0..1_000 {
             self.body("nobody").await;
-            if 0 < self.sqlite.files.atlas.n_sessions() {
+            if 0 < self.atlas().n_sessions() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -54,13 +50,13 @@ impl Archive {
 
     /// Asks until there is another one.
     async fn redraw(&self) {
-        self.sqlite.files.atlas.failed();
+        self.atlas().failed();
         self.draw().await;
     }
 
     /// Whether a session is found on the map.
     fn knows(&self, lsid: &str) -> bool {
-        let atlas = &self.sqlite.files.atlas;
+        let atlas = self.atlas();
         let lsid = Lsid::parse(lsid).unwrap();
         atlas.find(&lsid, atlas.stamp()).is_some()
     }
@@ -69,12 +65,6 @@ impl Archive {
     async fn body(&self, lsid: &str) -> Option<String> {
         let which = Which::Named(vec![Lsid::parse(lsid).unwrap()]);
         read(&self.store, which, Filter::All).await.pop()
-    }
-
-    /// Puts the sealed bytes of a session into the same archive, as another process does.
-    async fn seal_elsewhere(&self, lsid: &str, start: i64, body: &[u8]) {
-        let other = Store::open(self.directory.path()).unwrap();
-        sealed(&other, lsid, start, body).await;
     }
 }
 
@@ -92,7 +82,7 @@ async fn a_map_is_drawn_when_enough_are_looked_for_in_vain() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
     let archive = Archive::of(sqlite, directory, 3).await;
-    let atlas = &archive.sqlite.files.atlas;
+    let atlas = archive.atlas();
     for _ in 1..MISSES_MIN {
         assert!(!archive.knows("s0"));
     }
@@ -110,7 +100,7 @@ async fn a_map_is_drawn_when_enough_are_looked_for_in_vain() {
 async fn the_last_sessions_are_on_a_map_up_to_a_limit() {
     for n_more in [0, 1] {
         let archive = Archive::drawn(SESSIONS_MAX + n_more).await;
-        assert_eq!(archive.sqlite.files.atlas.n_sessions(), SESSIONS_MAX);
+        assert_eq!(archive.atlas().n_sessions(), SESSIONS_MAX);
         for n in 0..SESSIONS_MAX + n_more {
             let lsid = format!("s{n}");
             assert_eq!(archive.knows(&lsid), n_more <= n, "{lsid}");
@@ -160,13 +150,18 @@ async fn a_commit_of_our_own_carries_it_on_without_what_it_changed() {
 #[tokio::test]
 async fn a_commit_of_somebody_else_makes_it_void() {
     let archive = Archive::drawn(2).await;
-    archive.seal_elsewhere("t", 9, b"theirs").await;
-    assert!(!archive.knows("s0"));
-    assert_eq!(archive.body("s0").await.as_deref(), Some("s0"));
-    assert_eq!(archive.body("t").await.as_deref(), Some("theirs"));
-    archive.store.link_secret([1; 32]).await.unwrap();
+    let other = Store::open(archive.directory.path()).unwrap();
+    append(&other, late("s0", 0)).await;
+    assert_eq!(seal_all(&other, b"theirs").await, 1);
+    assert!(!archive.knows("s0") && !archive.knows("s1"));
+    for _ in 0..2 {
+        assert_eq!(archive.body("s0").await.as_deref(), Some("theirs"));
+        assert_eq!(archive.body("s1").await.as_deref(), Some("s1"));
+        archive.store.link_secret([1; 32]).await.unwrap();
+    }
     archive.draw().await;
-    assert!(archive.knows("s0") && archive.knows("t"));
+    assert!(archive.knows("s0") && archive.knows("s1"));
+    assert_eq!(archive.body("s0").await.as_deref(), Some("theirs"));
 }
 
 #[tokio::test]
@@ -197,7 +192,7 @@ async fn it_is_forgotten_when_too_much_has_changed() {
         append(&archive.store, late(&format!("s{n}"), 0)).await;
         archive.store.last_change().await.unwrap();
     }
-    assert_eq!(archive.sqlite.files.atlas.n_sessions(), 0);
+    assert_eq!(archive.atlas().n_sessions(), 0);
 }
 
 /// A session's row, as the database has it.

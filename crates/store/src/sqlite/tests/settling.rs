@@ -924,13 +924,10 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
 #[tokio::test]
 async fn a_transaction_for_single_sessions_stays_open_until_somebody_commits() {
     let directory = tempfile::tempdir().unwrap();
-    let sqlite = Arc::new(Sqlite::open(directory.path()).unwrap());
-    let store = Store {
-        backend: Arc::clone(&sqlite) as Arc<dyn Backend>,
-    };
+    let store = Opened::at(directory.path());
     let other_process = Store::open(directory.path()).unwrap();
     let n_open = || {
-        let idle = sqlite.spots.idle();
+        let idle = store.sqlite.spots.idle();
         idle.iter().filter(|spot| !spot.db.is_autocommit()).count()
     };
     sealed(&store, "a", 0, b"sealed").await;

@@ -24,6 +24,8 @@ enum Step {
     /// All that is closed, or what was settled last.
     Seal(Closed),
     Tidy,
+    /// A map of what is sealed.
+    Draw,
     Reopen,
     PowerCut,
     /// The first page of a reading; the rest of it.
@@ -81,6 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Seal(Closed::All)),
         2 => Just(Step::Seal(Closed::Settled)),
         2 => Just(Step::Tidy),
+        2 => Just(Step::Draw),
         1 => Just(Step::Reopen),
         1 => Just(Step::PowerCut),
         1 => Just(Step::Begin),
@@ -373,7 +376,7 @@ fn lsid_of(shown: &str) -> String {
 /// The archive beside the model.
 struct World {
     directory: tempfile::TempDir,
-    stores: Vec<Store>,
+    stores: Vec<Opened>,
     model: Model,
     begun: Option<(Reading, Vec<String>)>,
     followed: (u64, i64),
@@ -382,7 +385,7 @@ struct World {
 impl World {
     fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
-        let stores = std::iter::repeat_with(|| Store::open(directory.path()).unwrap());
+        let stores = std::iter::repeat_with(|| Opened::at(directory.path()));
         World {
             stores: stores.take(2).collect(),
             directory,
@@ -441,16 +444,17 @@ impl World {
             }
             Step::Seal(closed) => self.seal(n_store, *closed).await,
             Step::Tidy => while 0 < self.stores[n_store].tidy(at(0), 1).await.unwrap() {},
+            Step::Draw => self.stores[n_store].sqlite.files.atlas.draw_now(),
             Step::Reopen => {
                 drop(self.stores.remove(n_store));
-                let store = Store::open(self.directory.path()).unwrap();
+                let store = Opened::at(self.directory.path());
                 self.stores.insert(n_store, store);
             }
             Step::PowerCut => {
                 if let Some(copy) = after_power_cut(self.directory.path()) {
                     self.stores.clear();
                     self.directory = copy;
-                    let open = || Store::open(self.directory.path()).unwrap();
+                    let open = || Opened::at(self.directory.path());
                     self.stores = vec![open(), open()];
                 }
             }
