@@ -1,10 +1,11 @@
 //! The embedded archive: one SQLite file with segment files beside it, one thread that writes (one that
-//! settles for it, and one that learns after a start which events are there), a few that read.
+//! settles for it, one that learns after a start which events are there, and one that draws maps of where
+//! sessions lie), a few that read.
 //!
 //! Events are acknowledged when they are written into a journal, and become part of their sessions a
 //! moment later: whoever wants to see sessions waits for that. Readers run short transactions only, but
 //! for those of `Spots`, which end soon after the next commit. Other processes may use the same file;
-//! nothing that matters is cached beside it.
+//! nothing that matters is remembered without asking it whether that is so still.
 
 mod accesses;
 mod account;
