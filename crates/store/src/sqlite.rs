@@ -227,7 +227,7 @@ impl Sqlite {
             let (atlas, grants, directory) = drawn;
             atlas.draw(
                 || open::open_reader(&directory),
-                || ids::let_log_begin_anew(&grants),
+                || grants.let_log_begin_anew(std::thread::sleep),
             );
         });
         threads.push(spawn("store-drawer", draw)?);

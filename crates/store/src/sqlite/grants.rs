@@ -13,13 +13,19 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use debrief_domain::At;
 
+use super::open::CHECKPOINT_FRAMES;
 use crate::{Grant, TokenHash};
 
 /// Tokens that are remembered.
 const TOKENS_REMEMBERED_MAX: usize = 1_000;
+/// How long nothing is read where SQLite's log is long, and how often before each transaction of many: it
+/// may be somebody else who reads from it.
+const LOG_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const LOG_PAUSES_MAX: u32 = 20;
 /// Bytes of the header, of which there are two copies.
 const HEADER_BYTES: usize = 48;
 /// Where the header counts commits: `iChange`, in the machine's own order of bytes.
@@ -82,6 +88,17 @@ impl Grants {
         self.index.as_ref()?.read_exact_at(&mut copies, 0).ok()?;
         let (first, second) = copies.as_chunks::<HEADER_BYTES>().0.split_first()?;
         (second.first() == Some(first)).then_some(Stamp(*first))
+    }
+
+    /// Waits a while where SQLite's log is to be begun anew, which nobody may read then.
+    pub(super) fn let_log_begin_anew(&self, pause: impl Fn(Duration)) {
+        for _ in 0..LOG_PAUSES_MAX {
+            let n_frames = self.stamp().and_then(|stamp| stamp.n_frames());
+            if n_frames.is_none_or(|n_frames| n_frames < CHECKPOINT_FRAMES) {
+                return;
+            }
+            pause(LOG_PAUSE);
+        }
     }
 
     /// What this token opens, if it was looked up since the last commit.

@@ -10,7 +10,7 @@ mod block;
 mod lesson;
 mod runs;
 
-pub(super) use lesson::{Lessons, let_log_begin_anew};
+pub(super) use lesson::Lessons;
 pub(super) use runs::faults;
 
 use std::collections::HashMap;

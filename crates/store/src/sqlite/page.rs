@@ -17,6 +17,14 @@ use crate::codec::Facts;
 use crate::reading::{Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
+/// What a transaction sees.
+pub(super) struct Sight<'a> {
+    pub(super) db: &'a Connection,
+    pub(super) files: &'a Files,
+    /// The archive's state, if it matters and is known.
+    pub(super) stamp: Option<Stamp>,
+}
+
 /// Reads one page in one short transaction. A reading that is to see events which are not settled gets
 /// none, and has not begun still.
 pub(super) fn page(
@@ -93,8 +101,7 @@ pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 /// database, or none where its row is known; a session that nobody knows is soon shown, too. For everything
 /// else it says no, and has shown nothing. `bound` is the last commit in the database.
 pub(super) fn on_the_spot(
-    db: &Connection,
-    (segments, known): (&Segments, impl FnOnce(&Lsid) -> Option<body::Row>),
+    sight: &Sight<'_>,
     bound: Change,
     reading: &mut Reading,
     scan: &mut dyn Scan,
@@ -105,12 +112,8 @@ pub(super) fn on_the_spot(
     let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
         return Ok(false);
     };
-    let found = match known(lsid) {
-        Some(row) => Ok((Some(row.place), Some(row))),
-        None => spot(db, lsid),
-    };
     // Whatever fails here is a reader's to meet again.
-    let Ok((place, row)) = found else {
+    let Ok((place, row)) = spot(sight, lsid) else {
         return Ok(false);
     };
     let shows = match (place, &row) {
@@ -123,6 +126,7 @@ pub(super) fn on_the_spot(
     }
     if let Some(row) = row {
         let shown = [row];
+        let segments = &sight.files.segments;
         body::read_each(segments, &shown, u64::MAX, |_, body| {
             let flow = scan.session(Found::sealed(body, &shown[0]))?;
             Ok(flow == Flow::More)
@@ -136,8 +140,13 @@ pub(super) fn on_the_spot(
 }
 
 /// A session's place, if there is one, and its row, if it is sealed.
-fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<body::Row>)> {
-    let found = db
+fn spot(sight: &Sight<'_>, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<body::Row>)> {
+    let atlas = &sight.files.atlas;
+    if let Some(row) = atlas.find(lsid, sight.stamp) {
+        return Ok((Some(row.place), Some(row)));
+    }
+    let found = sight
+        .db
         .prepare_cached(
             "SELECT s.place, b.change, b.names, b.segment, b.at, b.len FROM session s \
              LEFT JOIN body b ON b.place = s.place WHERE s.lsid = ?1",
@@ -148,7 +157,11 @@ fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<b
             Ok((Some(row.get(0)?), sealed))
         })
         .optional()?;
-    Ok(found.unwrap_or_default())
+    let found = found.unwrap_or_default();
+    if found.1.is_some() {
+        atlas.miss(1);
+    }
+    Ok(found)
 }
 
 /// Where a new reading starts.
@@ -422,14 +435,6 @@ pub(super) enum Shows {
     All,
     /// Up to the first that is not sealed, or long: that takes a while.
     Quick,
-}
-
-/// What a page's transaction sees.
-struct Sight<'a> {
-    db: &'a Connection,
-    files: &'a Files,
-    /// The archive's state, if it matters and is known.
-    stamp: Option<Stamp>,
 }
 
 /// Shows the visitor the next sessions of the queue, at least one, each as it is now. Sealed ones

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use debrief_domain::{Change, Lsid};
+use debrief_domain::Change;
 use rusqlite::Connection;
 
 use super::error::refused_or_corrupt;
@@ -110,9 +110,12 @@ impl Spots {
             if seen.lacks(era) {
                 return Ok(false);
             }
-            let stamp = spot.stamp();
-            let known = |lsid: &Lsid| files.atlas.find(lsid, stamp);
-            page::on_the_spot(&spot.db, (&files.segments, known), bound, reading, scan)
+            let sight = page::Sight {
+                db: &spot.db,
+                files,
+                stamp: spot.stamp(),
+            };
+            page::on_the_spot(&sight, bound, reading, scan)
         }));
         if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
             spot.release();

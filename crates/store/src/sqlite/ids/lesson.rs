@@ -20,7 +20,6 @@ use crate::queue::{Receiver, Sender, bounded};
 use crate::sqlite::error::tells_damage;
 use crate::sqlite::filter::Room;
 use crate::sqlite::grants::Grants;
-use crate::sqlite::open::CHECKPOINT_FRAMES;
 
 /// Blocks that are read in one transaction: some milliseconds.
 const SLICE_BLOCKS: i64 = if cfg!(test) { 8 } else { 256 };
@@ -28,10 +27,6 @@ const SLICE_BLOCKS: i64 = if cfg!(test) { 8 } else { 256 };
 const SLICE_OLD_IDS: i64 = if cfg!(test) { 128 } else { 16 << 10 };
 /// Lessons that may wait. One that finds no room is not learnt, which only costs time.
 const LESSONS_MAX: usize = 64;
-/// How long nothing is read where SQLite's log is long, and how often before each transaction: it may be
-/// somebody else who reads from it.
-const LOG_PAUSE: Duration = Duration::from_millis(5);
-const LOG_PAUSES_MAX: u32 = 20;
 /// How often something is tried again that failed for now, and the wait before that.
 const TRIES_MAX: u32 = 5;
 const TRY_PAUSE: Duration = Duration::from_millis(100);
@@ -177,7 +172,7 @@ impl Lessons {
 impl Learner {
     /// Learns lessons as they come, each as long as somebody wants it, until nobody gives any.
     pub(in crate::sqlite) fn run(self, db: &Connection, grants: &Grants) {
-        let wait = || let_log_begin_anew(grants);
+        let wait = || grants.let_log_begin_anew(thread::sleep);
         while let Some(lesson) = self.0.recv() {
             // Who panics in here ends this one: it is looked for what it does not know.
             let _ = catch_unwind(AssertUnwindSafe(|| learn(db, &lesson, wait)));
@@ -185,21 +180,6 @@ impl Learner {
                 lesson.end();
             }
         }
-    }
-}
-
-/// Waits a while where SQLite's log is to be begun anew.
-pub(in crate::sqlite) fn let_log_begin_anew(grants: &Grants) {
-    wait_for_log(grants, || thread::sleep(LOG_PAUSE));
-}
-
-fn wait_for_log(grants: &Grants, pause: impl Fn()) {
-    for _ in 0..LOG_PAUSES_MAX {
-        let n_frames = grants.stamp().and_then(|stamp| stamp.n_frames());
-        if n_frames.is_none_or(|n_frames| n_frames < CHECKPOINT_FRAMES) {
-            return;
-        }
-        pause();
     }
 }
 
@@ -236,6 +216,8 @@ mod tests {
     use super::super::runs::tests::left_behind;
     use super::super::tests::{add, name};
     use super::*;
+    use crate::sqlite::grants::LOG_PAUSES_MAX;
+    use crate::sqlite::open::CHECKPOINT_FRAMES;
 
     /// Ids of an archive that another process has left, with what is to be learnt of it.
     fn begun(db: &Connection, change: i64) -> (Ids, Weak<Lesson>) {
@@ -412,7 +394,7 @@ mod tests {
         let grants = Grants::new(&path);
         let n_pauses = || {
             let n_pauses = std::cell::Cell::new(0);
-            wait_for_log(&grants, || n_pauses.set(n_pauses.get() + 1));
+            grants.let_log_begin_anew(|_| n_pauses.set(n_pauses.get() + 1));
             n_pauses.get()
         };
         let n_frames = || grants.stamp().unwrap().n_frames().unwrap();

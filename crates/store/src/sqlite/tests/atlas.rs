@@ -1,11 +1,10 @@
 //! Sessions that are found on the map: as every commit has left them, whoever made it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::*;
 use crate::conformance::{at, event};
-use crate::sqlite::atlas::{CHANGED_MAX, MISSES_MIN, SESSIONS_MAX};
+use crate::sqlite::atlas::{CHANGED_MAX, MISSES_MIN, ROWS_A_MISS, SESSIONS_MAX};
 
 /// An archive and where it is.
 struct Archive {
@@ -19,7 +18,7 @@ impl Archive {
         let directory = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::open(directory.path()).unwrap();
         let archive = Archive::of(sqlite, directory, n_sessions).await;
-        archive.draw().await;
+        archive.atlas().draw_now();
         archive
     }
 
@@ -34,24 +33,6 @@ impl Archive {
 
     fn atlas(&self) -> &Atlas {
         &self.store.sqlite.files.atlas
-    }
-
-    /// Asks until there is a map.
-    async fn draw(&self) {
-        for _ in 0..1_000 {
-            self.body("nobody").await;
-            if 0 < self.atlas().n_sessions() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("nobody draws a map");
-    }
-
-    /// Asks until there is another one.
-    async fn redraw(&self) {
-        self.atlas().failed();
-        self.draw().await;
     }
 
     /// Whether a session is found on the map.
@@ -78,22 +59,59 @@ fn late(lsid: &str, n: u32) -> Vec<Event> {
 }
 
 #[tokio::test]
-async fn a_map_is_drawn_when_enough_are_looked_for_in_vain() {
+async fn single_sessions_and_reports_by_a_filter_are_found_on_the_map() {
+    let archive = Archive::drawn(9).await;
+    let atlas = archive.atlas();
+    let by_team = || read(&archive.store, started().which, Filter::AnyTeam);
+    let all: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
+    for lsid in &all {
+        assert_eq!(archive.body(lsid).await.as_ref(), Some(lsid));
+    }
+    assert_eq!(by_team().await, all);
+    // What nobody has is not missed.
+    assert_eq!(archive.body("nobody").await, None);
+    assert_eq!(atlas.n_missed(), 0);
+    append(&archive.store, late("s4", 0)).await;
+    archive.store.last_change().await.unwrap();
+    assert_eq!(seal_all(&archive.store, b"again").await, 1);
+    assert_eq!(archive.body("s4").await.as_deref(), Some("again"));
+    assert_eq!(atlas.n_missed(), 1);
+    let mut expected = all;
+    expected[4] = "again".into();
+    assert_eq!(by_team().await, expected);
+    assert!(1 < atlas.n_missed());
+}
+
+#[test]
+fn a_map_is_wanted_when_enough_had_to_be_looked_for() {
     let directory = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(directory.path()).unwrap();
-    let archive = Archive::of(sqlite, directory, 3).await;
-    let atlas = archive.atlas();
-    for _ in 1..MISSES_MIN {
-        assert!(!archive.knows("s0"));
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let archive = block_on(Archive::of(sqlite, directory, 9));
+    let Archive { directory, store } = archive;
+    let atlas = Atlas::new(&store.sqlite.grants);
+    let wanted_at = |n_enough: usize| {
+        for n in 1..=n_enough {
+            assert!(!atlas.wants_map(), "{n} of {n_enough}");
+            atlas.miss(1);
+        }
+        assert!(atlas.wants_map(), "{n_enough}");
+    };
+    wanted_at(MISSES_MIN);
+    assert!(atlas.draw_once(|| open::open_reader(directory.path()), || ()));
+    assert_eq!(atlas.n_sessions(), 9);
+    // Rows and ids were read for it.
+    wanted_at(2 * 9 / ROWS_A_MISS);
+    assert!(atlas.draw_once(|| Err(StoreError::refused("no file")), || ()));
     assert_eq!(atlas.n_sessions(), 0);
-    archive.draw().await;
-    assert_eq!(atlas.n_sessions(), 3);
-    for n in 0..3 {
-        assert!(archive.knows(&format!("s{n}")));
-    }
-    assert!(!archive.knows("s3") && !archive.knows("nobody"));
+    wanted_at(SESSIONS_MAX);
+    assert!(atlas.draw_once(
+        || open::open_reader(directory.path()),
+        || panic!("a thread")
+    ));
+    assert_eq!(atlas.n_sessions(), 0);
+    wanted_at(SESSIONS_MAX);
+    atlas.end();
+    assert!(!atlas.draw_once(|| open::open_reader(directory.path()), || ()));
 }
 
 #[tokio::test]
@@ -141,7 +159,7 @@ async fn a_commit_of_our_own_carries_it_on_without_what_it_changed() {
         let body = archive.body("d").await;
         assert_eq!(body, Some(format!("d/{digest}")));
         if is_new {
-            archive.redraw().await;
+            archive.atlas().draw_now();
             assert!(archive.knows("d"));
         }
     }
@@ -159,13 +177,13 @@ async fn a_commit_of_somebody_else_makes_it_void() {
         assert_eq!(archive.body("s1").await.as_deref(), Some("s1"));
         archive.store.link_secret([1; 32]).await.unwrap();
     }
-    archive.draw().await;
+    archive.atlas().draw_now();
     assert!(archive.knows("s0") && archive.knows("s1"));
     assert_eq!(archive.body("s0").await.as_deref(), Some("theirs"));
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_makes_it_void() {
+async fn a_commit_that_fails_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     let fails_now = Arc::clone(&fails);
@@ -175,13 +193,14 @@ async fn a_commit_that_fails_makes_it_void() {
     let journal = journal::Journal::open(directory.path()).unwrap();
     let sqlite = Sqlite::start(directory.path(), db, journal, RETELL).unwrap();
     let archive = Archive::of(sqlite, directory, 2).await;
-    archive.draw().await;
+    archive.atlas().draw_now();
+    append(&archive.store, late("s0", 0)).await;
     fails.store(true, Ordering::SeqCst);
     archive.store.link_secret([1; 32]).await.unwrap_err();
-    assert!(!archive.knows("s0"));
+    assert!(archive.knows("s0") && archive.knows("s1"));
     fails.store(false, Ordering::SeqCst);
-    archive.draw().await;
-    assert!(archive.knows("s0"));
+    archive.store.link_secret([1; 32]).await.unwrap();
+    assert!(!archive.knows("s0") && archive.knows("s1"));
 }
 
 #[tokio::test]
@@ -243,33 +262,19 @@ fn what_is_changed_while_it_is_drawn_is_not_taken_from_it() {
                 }
             };
             atlas.miss(100);
+            let before = atlas.stamp();
             let drawn = atlas.draw_once(|| open::open_reader(directory.path()), wait);
             assert!(drawn && n_before < n_waits.into_inner());
             for n in 0..9 {
                 let one = format!("s{n}");
-                let found = atlas.find(&Lsid::parse(&one).unwrap(), atlas.stamp());
+                let lsid_of_one = Lsid::parse(&one).unwrap();
+                // Nothing is newer than whoever began before the change sees.
+                assert_eq!(atlas.find(&lsid_of_one, before), None);
+                let found = atlas.find(&lsid_of_one, atlas.stamp());
                 let expected = (is_ours && one != lsid).then(|| row_of(&reader, &one));
                 assert_eq!(found, expected, "{one}, {lsid} changed before {n_before}");
             }
-            // What others have done is noticed by whoever writes next.
-            let before = change_row(&writer.lock().unwrap(), &grants, lsid);
-            atlas.committed(before);
             assert_eq!(is_ours, 0 < atlas.n_sessions());
         }
     }
-}
-
-#[tokio::test]
-async fn reports_by_a_filter_take_rows_from_it() {
-    let archive = Archive::drawn(9).await;
-    let all = || read(&archive.store, started().which, Filter::AnyTeam);
-    let expected: Vec<String> = (0..9).map(|n| format!("s{n}")).collect();
-    assert_eq!(all().await, expected);
-    append(&archive.store, late("s4", 0)).await;
-    archive.store.last_change().await.unwrap();
-    assert!(archive.knows("s3"));
-    assert_eq!(seal_all(&archive.store, b"again").await, 1);
-    let mut expected = expected;
-    expected[4] = "again".into();
-    assert_eq!(all().await, expected);
 }

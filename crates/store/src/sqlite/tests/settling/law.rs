@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use debrief_domain::{Actor, ActorKind, Summary};
+use debrief_domain::{Actor, ActorKind, SiteId, Summary};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -538,8 +538,12 @@ impl World {
         };
         match look {
             Look::Started => {
-                let found = all(store, reading(started().which)).await;
-                assert_eq!(found, shown(model.started()));
+                // All are of one site.
+                for filter in [Filter::All, Filter::Site(SiteId::default_site())] {
+                    let which = started().which;
+                    let reading = Reading::new(Selection { which, filter }, Members::default());
+                    assert_eq!(all(store, reading).await, shown(model.started()));
+                }
             }
             Look::Window(from, until) => {
                 let (from, until) = (at(from), at(until));
