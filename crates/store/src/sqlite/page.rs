@@ -18,11 +18,11 @@ use crate::reading::{Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
 /// What a transaction sees.
-pub(super) struct Sight<'a> {
-    pub(super) db: &'a Connection,
-    pub(super) files: &'a Files,
+struct Sight<'a> {
+    db: &'a Connection,
+    files: &'a Files,
     /// The archive's state, if it matters and is known.
-    pub(super) stamp: Option<Stamp>,
+    stamp: Option<Stamp>,
 }
 
 /// Reads one page in one short transaction. A reading that is to see events which are not settled gets
@@ -97,25 +97,41 @@ pub(super) fn moment(db: &Connection) -> rusqlite::Result<(Change, Era)> {
 /// The longest sealed bytes that are read on the spot.
 pub(super) const SPOT_BYTES_MAX: u64 = 256 << 10;
 
-/// Shows the one session that a reading names, if it is sealed and not long, with one look into the
-/// database, or none where its row is known; a session that nobody knows is soon shown, too. For everything
-/// else it says no, and has shown nothing. `bound` is the last commit in the database.
+/// The one session that a reading names which has not begun.
+pub(super) fn single(reading: &Reading) -> Option<&Lsid> {
+    let Which::Named(lsids) = &reading.selection.which else {
+        return None;
+    };
+    match (lsids.as_slice(), &reading.stage, reading.bound) {
+        ([lsid], Stage::New, None) => Some(lsid),
+        _ => None,
+    }
+}
+
+/// Shows the single session of a reading, if it is sealed and not long, with one look into the database, or
+/// none where its row is known; a session that nobody knows is soon shown, too. For everything else it
+/// says no, and has shown nothing. `bound` is the last commit in the database.
 pub(super) fn on_the_spot(
-    sight: &Sight<'_>,
-    bound: Change,
+    db: &Connection,
+    files: &Files,
+    (bound, known): (Change, Option<body::Row>),
     reading: &mut Reading,
     scan: &mut dyn Scan,
 ) -> Result<bool, StoreError> {
-    let Which::Named(lsids) = &reading.selection.which else {
+    let Some(lsid) = single(reading) else {
         return Ok(false);
     };
-    let ([lsid], Stage::New, None) = (lsids.as_slice(), &reading.stage, reading.bound) else {
-        return Ok(false);
+    let found = match known {
+        Some(row) => Ok((Some(row.place), Some(row))),
+        None => spot(db, lsid),
     };
     // Whatever fails here is a reader's to meet again.
-    let Ok((place, row)) = spot(sight, lsid) else {
+    let Ok((place, row)) = found else {
         return Ok(false);
     };
+    if known.is_none() && row.is_some() {
+        files.atlas.miss(1);
+    }
     let shows = match (place, &row) {
         (Some(_), Some(row)) => row.slot.len <= SPOT_BYTES_MAX,
         (Some(_), None) => false,
@@ -126,8 +142,7 @@ pub(super) fn on_the_spot(
     }
     if let Some(row) = row {
         let shown = [row];
-        let segments = &sight.files.segments;
-        body::read_each(segments, &shown, u64::MAX, |_, body| {
+        body::read_each(&files.segments, &shown, u64::MAX, |_, body| {
             let flow = scan.session(Found::sealed(body, &shown[0]))?;
             Ok(flow == Flow::More)
         })?;
@@ -140,13 +155,8 @@ pub(super) fn on_the_spot(
 }
 
 /// A session's place, if there is one, and its row, if it is sealed.
-fn spot(sight: &Sight<'_>, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<body::Row>)> {
-    let atlas = &sight.files.atlas;
-    if let Some(row) = atlas.find(lsid, sight.stamp) {
-        return Ok((Some(row.place), Some(row)));
-    }
-    let found = sight
-        .db
+fn spot(db: &Connection, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option<body::Row>)> {
+    let found = db
         .prepare_cached(
             "SELECT s.place, b.change, b.names, b.segment, b.at, b.len FROM session s \
              LEFT JOIN body b ON b.place = s.place WHERE s.lsid = ?1",
@@ -157,11 +167,7 @@ fn spot(sight: &Sight<'_>, lsid: &Lsid) -> rusqlite::Result<(Option<i64>, Option
             Ok((Some(row.get(0)?), sealed))
         })
         .optional()?;
-    let found = found.unwrap_or_default();
-    if found.1.is_some() {
-        atlas.miss(1);
-    }
-    Ok(found)
+    Ok(found.unwrap_or_default())
 }
 
 /// Where a new reading starts.

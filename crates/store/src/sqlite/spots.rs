@@ -27,11 +27,11 @@ pub(super) struct Spots {
 }
 
 /// One of them. It keeps its transaction open as long as nobody commits: to open one takes two locks.
-/// Not when SQLite's log is long enough for a checkpoint, which could not end as long as somebody reads
-/// from the log.
+/// Not when SQLite's log is long enough for a checkpoint: it is not begun anew as long as somebody reads
+/// from it. Where the map has a session no transaction is wanted.
 pub(super) struct Spot {
     pub(super) db: Connection,
-    /// What the transaction sees, as long as it may stay open.
+    /// What the transaction sees, or the last one saw.
     sight: Option<Sight>,
 }
 
@@ -104,21 +104,29 @@ impl Spots {
             let Ok(seen) = files.journal.look() else {
                 return Ok(false);
             };
-            let Ok((bound, era)) = spot.renew(&self.grants) else {
+            let Ok(mut moment) = spot.moment(&self.grants) else {
                 return Ok(false);
             };
+            let Some(lsid) = page::single(reading) else {
+                return Ok(false);
+            };
+            let row = files.atlas.find(lsid, spot.stamp());
+            if row.is_none() && spot.db.is_autocommit() {
+                let Ok(opened) = spot.open(&self.grants) else {
+                    return Ok(false);
+                };
+                moment = opened;
+            }
+            let (bound, era) = moment;
             if seen.lacks(era) {
                 return Ok(false);
             }
-            let sight = page::Sight {
-                db: &spot.db,
-                files,
-                stamp: spot.stamp(),
-            };
-            page::on_the_spot(&sight, bound, reading, scan)
+            page::on_the_spot(&spot.db, files, (bound, row), reading, scan)
         }));
-        if !matches!(shown, Ok(Ok(true))) || !spot.may_stay_open() {
+        if !matches!(shown, Ok(Ok(true))) {
             spot.release();
+        } else if !spot.may_stay_open() {
+            spot.close();
         }
         self.idle().push(spot);
         shown.unwrap_or_else(|_| Err(StoreError::refused("the reader has stopped")))
@@ -137,22 +145,30 @@ impl Spots {
 }
 
 impl Spot {
-    /// Sees to it that the transaction sees the archive as it is. Gives the last commit in the
-    /// database, and its era.
-    fn renew(&mut self, grants: &grants::Grants) -> rusqlite::Result<(Change, Era)> {
-        let now = grants.stamp();
-        if let Some(sight) = &self.sight
-            && Some(sight.stamp) == now
-        {
-            return Ok(sight.moment);
+    /// The last commit in the database as it is now, and its era. If that is not known a transaction is
+    /// opened, which sees it.
+    fn moment(&mut self, grants: &grants::Grants) -> rusqlite::Result<(Change, Era)> {
+        match &self.sight {
+            Some(sight) if Some(sight.stamp) == grants.stamp() => Ok(sight.moment),
+            _ => self.open(grants),
         }
+    }
+
+    /// Opens a transaction. Gives the last commit in the database that it sees, and its era.
+    fn open(&mut self, grants: &grants::Grants) -> rusqlite::Result<(Change, Era)> {
         self.release();
+        let now = grants.stamp();
         self.db.prepare_cached("BEGIN")?.execute([])?;
         let moment = page::moment(&self.db)?;
         // Nobody has committed in between.
         let stamp = now.filter(|_| grants.stamp() == now);
         self.sight = stamp.map(|stamp| Sight { stamp, moment });
         Ok(moment)
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows_moment(&self) -> bool {
+        self.sight.is_some()
     }
 
     fn stamp(&self) -> Option<grants::Stamp> {
@@ -166,6 +182,11 @@ impl Spot {
 
     fn release(&mut self) {
         self.sight = None;
+        self.close();
+    }
+
+    /// Ends the transaction. What it saw is known still.
+    fn close(&mut self) {
         if !self.db.is_autocommit() {
             // Nothing was written.
             let _ = self

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::conformance::{at, event};
 use crate::sqlite::atlas::{CHANGED_MAX, MISSES_MIN, ROWS_A_MISS, SESSIONS_MAX};
+use crate::sqlite::spots::Spot;
 
 /// An archive and where it is.
 struct Archive {
@@ -277,4 +278,25 @@ fn what_is_changed_while_it_is_drawn_is_not_taken_from_it() {
             assert_eq!(is_ours, 0 < atlas.n_sessions());
         }
     }
+}
+
+#[tokio::test]
+async fn where_the_map_has_it_the_database_is_not_asked_until_somebody_commits() {
+    let archive = Archive::drawn(2).await;
+    assert_eq!(archive.body("s0").await.as_deref(), Some("s0"));
+    // Nothing can be read with it.
+    for spot in archive.store.sqlite.spots.idle().iter_mut() {
+        spot.db = Connection::open_in_memory().unwrap();
+    }
+    let know_moment = || {
+        let spots = archive.store.sqlite.spots.idle();
+        spots.iter().any(Spot::knows_moment)
+    };
+    assert_eq!(archive.body("s1").await.as_deref(), Some("s1"));
+    assert!(know_moment());
+    archive.store.link_secret([1; 32]).await.unwrap();
+    assert!(!know_moment());
+    // A reader shows it.
+    assert_eq!(archive.body("s1").await.as_deref(), Some("s1"));
+    assert!(!know_moment());
 }

@@ -899,11 +899,7 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
     sealed(&store, "a", 100, &vec![1; len]).await;
     sealed(&store, "b", 200, &vec![2; len + 1]).await;
     let db = open::open_reader(directory.path()).unwrap();
-    let sight = page::Sight {
-        db: &db,
-        files: &store.sqlite.files,
-        stamp: None,
-    };
+    let files = &store.sqlite.files;
     for (lsid, is_shown) in [("a", true), ("b", false), ("nobody", true)] {
         let selection = Selection {
             which: named(lsid),
@@ -911,7 +907,8 @@ async fn a_session_is_read_on_the_spot_up_to_a_length_and_by_a_reader_beyond_it(
         };
         let mut reading = Reading::new(selection, crate::Members::default());
         let mut scan = crate::OnePage(Box::new(|_| Ok(Flow::More)));
-        let shown = page::on_the_spot(&sight, Change(4), &mut reading, &mut scan).unwrap();
+        let shown = page::on_the_spot(&db, files, (Change(4), None), &mut reading, &mut scan);
+        let shown = shown.unwrap();
         assert_eq!((shown, reading.is_done()), (is_shown, is_shown), "{lsid}");
     }
     let lens: Vec<usize> = bodies(&store).await.unwrap().iter().map(Vec::len).collect();
