@@ -218,18 +218,8 @@ impl Sqlite {
             )?);
         }
         // Last, for it is told that it is to end.
-        let drawn = (
-            Arc::clone(&atlas),
-            Arc::clone(&grants),
-            directory.to_owned(),
-        );
-        let draw = Box::new(move || {
-            let (atlas, grants, directory) = drawn;
-            atlas.draw(
-                || open::open_reader(&directory),
-                || grants.let_log_begin_anew(std::thread::sleep),
-            );
-        });
+        let (drawn, data) = (Arc::clone(&atlas), directory.to_owned());
+        let draw = Box::new(move || drawn.draw(|| open::open_reader(&data)));
         threads.push(spawn("store-drawer", draw)?);
         Ok(Sqlite {
             spots,

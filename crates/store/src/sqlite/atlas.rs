@@ -198,19 +198,19 @@ impl Atlas {
         }
     }
 
-    /// Draws maps as they are wanted, until the end. `open` opens a connection that reads, `wait` comes
-    /// before each transaction.
-    pub(super) fn draw(&self, open: impl Fn() -> Result<Connection, StoreError>, wait: impl Fn()) {
-        while self.draw_once(&open, &wait) {}
+    /// Draws maps as they are wanted, until the end. `open` opens a connection that reads.
+    pub(super) fn draw(&self, open: impl Fn() -> Result<Connection, StoreError>) {
+        let wait = || self.grants.let_log_begin_anew(thread::sleep);
+        while self.draw_once(&open, wait) {}
     }
 
-    /// Draws the next one, whatever comes of it; not at the end.
+    /// Draws the next one, whatever comes of it; not at the end. `wait` comes before each transaction.
     pub(super) fn draw_once(
         &self,
         open: impl FnOnce() -> Result<Connection, StoreError>,
         wait: impl Fn(),
     ) -> bool {
-        if !self.is_wanted() {
+        if !self.begin_next() {
             return false;
         }
         // Who panics in here draws this map no further.
@@ -228,7 +228,7 @@ impl Atlas {
     }
 
     /// Waits until a map is wanted, and begins it; not at the end.
-    fn is_wanted(&self) -> bool {
+    fn begin_next(&self) -> bool {
         let mut known = self.known();
         while matches!(known.drawing, Drawing::Idle | Drawing::UnderWay) {
             let woken = self.wanted.wait(known);

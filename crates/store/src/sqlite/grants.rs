@@ -7,6 +7,8 @@
 //!
 //! Commits of our own that add nothing but events do not count, or else nothing would be remembered
 //! while events come in.
+//!
+//! Others ask for the same header, for what they remember, and for how long SQLite's log is.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,7 +27,7 @@ const TOKENS_REMEMBERED_MAX: usize = 1_000;
 /// How long nothing is read where SQLite's log is long, and how often before each transaction of many: it
 /// may be somebody else who reads from it.
 const LOG_PAUSE: Duration = Duration::from_millis(5);
-pub(super) const LOG_PAUSES_MAX: u32 = 20;
+const LOG_PAUSES_MAX: u32 = 20;
 /// Bytes of the header, of which there are two copies.
 const HEADER_BYTES: usize = 48;
 /// Where the header counts commits: `iChange`, in the machine's own order of bytes.
@@ -140,5 +142,37 @@ impl Grants {
         {
             known.stamp = Some(after);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_long_log_is_waited_for_and_no_longer_than_so_often() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("archive.sqlite");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (n)",
+        )
+        .unwrap();
+        let grants = Grants::new(&path);
+        let n_pauses = || {
+            let n_pauses = std::cell::Cell::new(0);
+            grants.let_log_begin_anew(|_| n_pauses.set(n_pauses.get() + 1));
+            n_pauses.get()
+        };
+        let n_frames = || grants.stamp().unwrap().n_frames().unwrap();
+        while n_frames() < CHECKPOINT_FRAMES {
+            assert_eq!(n_pauses(), 0, "{}", n_frames());
+            // A page for each commit.
+            db.execute("INSERT INTO t VALUES (1)", []).unwrap();
+        }
+        assert_eq!(n_frames(), CHECKPOINT_FRAMES);
+        assert_eq!(n_pauses(), LOG_PAUSES_MAX);
     }
 }

@@ -18,7 +18,7 @@ use crate::reading::{Source, Stage, take_least};
 use crate::{Flow, Found, Members, PAGE_SESSIONS_MAX, Reading, Scan, Silence, StoreError};
 
 /// What a transaction sees.
-struct Sight<'a> {
+struct View<'a> {
     db: &'a Connection,
     files: &'a Files,
     /// The archive's state, if it matters and is known.
@@ -65,7 +65,7 @@ pub(super) fn page(
     let Some(bound) = reading.bound else {
         return Err(StoreError::refused("the reading has no moment"));
     };
-    let sight = Sight {
+    let view = View {
         db,
         files,
         stamp: before.filter(|_| files.atlas.stamp() == before),
@@ -77,7 +77,7 @@ pub(super) fn page(
             shelved = fill(db, reading, bound).map_err(refused_or_corrupt)?;
         }
         if reading.queue.is_empty()
-            || show(&sight, reading, &mut shelved, (scan, shows), &mut n_left)? == Flow::Full
+            || show(&view, reading, &mut shelved, (scan, shows), &mut n_left)? == Flow::Full
         {
             break;
         }
@@ -447,7 +447,7 @@ pub(super) enum Shows {
 /// whose rows lie one behind the other, as in a report over time, are read one after the other:
 /// looking each up would cost several times as much.
 fn show(
-    sight: &Sight<'_>,
+    view: &View<'_>,
     reading: &mut Reading,
     shelved: &mut Shelved,
     (scan, shows): (&mut dyn Scan, Shows),
@@ -456,11 +456,11 @@ fn show(
     let Some(first) = reading.queue.front().map(|key| key.2) else {
         return Ok(Flow::More);
     };
-    let segments = &sight.files.segments;
+    let segments = &view.files.segments;
     let room = scan.room();
     let mut rows: Vec<body::Row> = if shelved.is_empty() {
         let n_max = TOGETHER_MAX.min(*n_left);
-        sealed_rows(sight, reading, first, (n_max, room)).map_err(refused_or_corrupt)?
+        sealed_rows(view, reading, first, (n_max, room)).map_err(refused_or_corrupt)?
     } else {
         let mut rows = Vec::with_capacity(shelved.len());
         rows.extend(shelved.iter().map_while(|row| *row).take(*n_left));
@@ -478,7 +478,7 @@ fn show(
         reading.last = reading.queue.pop_front();
         shelved.pop_front();
         *n_left -= 1;
-        return show_live(sight.db, segments, first, scan);
+        return show_live(view.db, segments, first, scan);
     }
     let mut flow = Flow::More;
     body::read_each(segments, &rows, room, |idx, body| {
@@ -495,21 +495,21 @@ fn show(
 /// The rows of the sealed sessions at the front of the queue; none when the first is not sealed. So many at
 /// most, and no more of those that lie scattered than have so many bytes: what finds no room is looked for again.
 fn sealed_rows(
-    sight: &Sight<'_>,
+    view: &View<'_>,
     reading: &Reading,
     first: i64,
     (n_max, room): (usize, u64),
 ) -> rusqlite::Result<Vec<body::Row>> {
-    if sight.stamp.is_none() {
-        return rows_in(sight.db, reading, first, (n_max, room));
+    if view.stamp.is_none() {
+        return rows_in(view.db, reading, first, (n_max, room));
     }
-    let atlas = &sight.files.atlas;
+    let atlas = &view.files.atlas;
     let places = reading.queue.iter().take(n_max).map(|key| key.2);
-    let known = atlas.rows(places, room, sight.stamp);
+    let known = atlas.rows(places, room, view.stamp);
     if !known.is_empty() {
         return Ok(known);
     }
-    let found = rows_in(sight.db, reading, first, (n_max, room))?;
+    let found = rows_in(view.db, reading, first, (n_max, room))?;
     atlas.miss(found.len());
     Ok(found)
 }

@@ -94,6 +94,9 @@ impl Spots {
         reading: &mut Reading,
         scan: &mut dyn Scan,
     ) -> Result<bool, StoreError> {
+        if page::single(reading).is_none() {
+            return Ok(false);
+        }
         let popped = self.idle().pop();
         let Some(mut spot) = popped else {
             return Ok(false);
@@ -107,10 +110,7 @@ impl Spots {
             let Ok(mut moment) = spot.moment(&self.grants) else {
                 return Ok(false);
             };
-            let Some(lsid) = page::single(reading) else {
-                return Ok(false);
-            };
-            let row = files.atlas.find(lsid, spot.stamp());
+            let row = page::single(reading).and_then(|lsid| files.atlas.find(lsid, spot.stamp()));
             if row.is_none() && spot.db.is_autocommit() {
                 let Ok(opened) = spot.open(&self.grants) else {
                     return Ok(false);

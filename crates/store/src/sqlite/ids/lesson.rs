@@ -216,8 +216,6 @@ mod tests {
     use super::super::runs::tests::left_behind;
     use super::super::tests::{add, name};
     use super::*;
-    use crate::sqlite::grants::LOG_PAUSES_MAX;
-    use crate::sqlite::open::CHECKPOINT_FRAMES;
 
     /// Ids of an archive that another process has left, with what is to be learnt of it.
     fn begun(db: &Connection, change: i64) -> (Ids, Weak<Lesson>) {
@@ -380,31 +378,6 @@ mod tests {
         learn(&db, &given, || n_waits.set(n_waits.get() + 1));
         assert_eq!(n_waits.get(), TRIES_MAX + 1);
         assert!(lesson.is_over());
-    }
-
-    #[test]
-    fn a_long_log_is_waited_for_and_no_longer_than_so_often() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("archive.sqlite");
-        let db = Connection::open(&path).unwrap();
-        db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (n)",
-        )
-        .unwrap();
-        let grants = Grants::new(&path);
-        let n_pauses = || {
-            let n_pauses = std::cell::Cell::new(0);
-            grants.let_log_begin_anew(|_| n_pauses.set(n_pauses.get() + 1));
-            n_pauses.get()
-        };
-        let n_frames = || grants.stamp().unwrap().n_frames().unwrap();
-        while n_frames() < CHECKPOINT_FRAMES {
-            assert_eq!(n_pauses(), 0, "{}", n_frames());
-            // A page for each commit.
-            db.execute("INSERT INTO t VALUES (1)", []).unwrap();
-        }
-        assert_eq!(n_frames(), CHECKPOINT_FRAMES);
-        assert_eq!(n_pauses(), LOG_PAUSES_MAX);
     }
 
     #[test]
